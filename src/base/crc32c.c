@@ -1,0 +1,12 @@
+#include "base/crc32c.h"
+
+uint32_t crc32c(const void *bytes, size_t n) {
+        const unsigned char *at = bytes;
+        uint32_t crc = ~UINT32_C(0);
+        while (n--) {
+                crc ^= *at++;
+                for (int bit = 0; bit < 8; bit++)
+                        crc = crc & 1 ? crc >> 1 ^ UINT32_C(0x82F63B78) : crc >> 1;
+        }
+        return ~crc;
+}

@@ -1,0 +1,113 @@
+#include "base/units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/own.h"
+#include "base/str.h"
+
+typedef struct Unit {
+        const char *name;
+        int64_t ms;
+} Unit;
+
+static const Unit units[] = {
+        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {"w", 604800000},
+};
+
+static const int64_t DURATION_MAX_MS = INT64_C(366) * 86400000;
+
+bool duration_parse(const char *text, int64_t *ret_ms) {
+        size_t digits = strspn(text, "0123456789");
+        if (digits == 0 || digits > 12)
+                return false;
+        scoped(free_str) char *number = str_copy_n(text, digits);
+        uint64_t value = 0;
+        if (!str_to_uint(number, INT64_MAX, &value))
+                return false;
+        for (size_t i = 0; i < COUNT_OF(units); i++) {
+                if (strcmp(text + digits, units[i].name) != 0)
+                        continue;
+                if (value > (uint64_t)(DURATION_MAX_MS / units[i].ms))
+                        return false;
+                *ret_ms = (int64_t)value * units[i].ms;
+                return true;
+        }
+        return false;
+}
+
+char *duration_text(int64_t ms) {
+        if (ms < 0)
+                ms = 0;
+        if (ms < 60000)
+                return str_format("%" PRId64 ".%" PRId64 " s", ms / 1000, ms % 1000 / 100);
+        if (ms < 7200000)
+                return str_format("%" PRId64 " min", (ms + 30000) / 60000);
+        if (ms < 2 * INT64_C(86400000))
+                return str_format("%" PRId64 " h", ms / 3600000);
+        return str_format("%" PRId64 " d", ms / 86400000);
+}
+
+char *duration_manifest_text(int64_t ms) {
+        for (size_t i = COUNT_OF(units) - 1; i > 0; i--)
+                if (ms && ms % units[i].ms == 0)
+                        return str_format("%" PRId64 "%s", ms / units[i].ms, units[i].name);
+        return ms ? str_format("%" PRId64 "ms", ms) : str_format("0s");
+}
+
+char *bytes_text(uint64_t bytes) {
+        static const char *const names[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+        double value = (double)bytes;
+        size_t i = 0;
+        while (value >= 1000 && i + 1 < COUNT_OF(names)) {
+                value /= 1000;
+                i++;
+        }
+        if (i == 0 || value >= 100)
+                return str_format("%.0f %s", value, names[i]);
+        return str_format("%.1f %s", value, names[i]);
+}
+
+char *ago_text(int64_t then_unix_ms, int64_t now_unix_ms) {
+        int64_t ms = now_unix_ms - then_unix_ms;
+        if (ms < 0)
+                return time_text(then_unix_ms);
+        if (ms < 10000)
+                return str_format("just now");
+        if (ms < 60000)
+                return str_format("%" PRId64 " s ago", ms / 1000);
+        scoped(free_str) char *text = duration_text(ms);
+        return str_format("%s ago", text);
+}
+
+static char *time_in(const char *format, int64_t unix_ms) {
+        time_t seconds = (time_t)(unix_ms / 1000);
+        struct tm parts;
+        char text[64];
+        if (!gmtime_r(&seconds, &parts) || !strftime(text, sizeof(text), format, &parts))
+                return str_format("(no time)");
+        return str_format("%s", text);
+}
+
+char *time_text(int64_t unix_ms) { return time_in("%Y-%m-%dT%H:%M:%SZ", unix_ms); }
+
+char *time_name(int64_t unix_ms) { return time_in("%Y%m%d_%H%M%S", unix_ms); }
+
+bool time_parse(const char *text, int64_t *ret_unix_ms) {
+        struct tm parts = {0};
+        const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+        if (!end || *end) {
+                parts = (struct tm){0};
+                end = strptime(text, "%Y-%m-%d", &parts);
+        }
+        if (!end || *end)
+                return false;
+        time_t seconds = timegm(&parts);
+        if (seconds < 0)
+                return false;
+        *ret_unix_ms = (int64_t)seconds * 1000;
+        return true;
+}

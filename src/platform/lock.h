@@ -1,0 +1,39 @@
+/*
+ * Locks that a dead owner cannot hold: flock on an open file, whose content says who has it.
+ *
+ *     scoped(lock_release) Lock lock = LOCK_NONE;
+ *     if (!lock_take(path, &owner, wait_ms, &lock, err)) ...     // ERR_LOCKED names the owner, since when
+ *
+ * The kernel drops the lock with the last descriptor of that open file. Descriptors are O_CLOEXEC;
+ * lock_pass clears that for a child which is to inherit it.
+ */
+#ifndef BELAY_PLATFORM_LOCK_H
+#define BELAY_PLATFORM_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct Lock {
+        int fd;      /* -1: not held */
+} Lock;
+#define LOCK_NONE ((Lock){-1})
+
+typedef struct LockOwner {
+        const char *what;  /* "update of notes, run #44" */
+        unsigned run;      /* 0: none */
+} LockOwner;
+
+/* Takes the lock of a file (made when absent). Waits up to wait_ms (0: not at all). */
+bool lock_take(const char *path, const LockOwner *owner, int64_t wait_ms, Lock *ret, Err *err);
+/* Writes who has it, after more is known (the run's number). */
+bool lock_describe(Lock *lock, const LockOwner *owner, Err *err);
+/* Takes the lock of a directory on its own descriptor: nothing is left behind; the owner is found in
+ * /proc/locks. Two state directories cannot both change one service. */
+bool lock_take_directory(const char *path, int64_t wait_ms, Lock *ret, Err *err);
+void lock_release(Lock *lock);
+/* "run #44 (pid 4121, root) since 2026-02-03T04:05:06Z", or NULL when nobody has it; owned. */
+char *lock_owner_text(const char *path);
+
+#endif

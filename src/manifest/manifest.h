@@ -1,0 +1,76 @@
+/*
+ * belay.yaml to Service, by tables. What has a room is parsed to its leaves with all defaults; what
+ * the format knows and this build does not have is answered by name ("this build has no runtime
+ * 'compose'"); what nobody knows is an error with the nearest known key. Nothing is passed over in
+ * silence but keys that begin with "x-".
+ *
+ *     scoped(service_freep) Service *service = NULL;
+ *     if (!manifest_load("belay.yaml", &service, err))
+ *             return false;
+ *
+ * Errors. A bad manifest is ERR_MANIFEST, and its message is the whole text for the terminal, several
+ * lines, without a final newline, up to ten findings, each beginning with file:line:column:
+ *
+ *     belay.yaml:14:9: unknown key "withn" under checks[0].http
+ *          14 |         withn: 60s
+ *             |         ^^^^^ expected one of: url, method, status, ...
+ *       Did you mean "within"?
+ *
+ * Print it as it is: no context is put in front, no "belay:" needed. Lines and columns count from 1,
+ * columns in code points. Values that look like secrets are starred in the quoted line.
+ * A file that is not there is ERR_UNKNOWN, one that cannot be read ERR_IO.
+ *
+ * Filled in with all defaults, but three that only a look at the machine gives:
+ *   - backup.local_stores is left empty when `backup.stores` is absent: the default,
+ *     <state directory>/backups, is update/'s, which knows the state directory;
+ *   - backup.contents is left empty when the key is absent (contents_given false): call
+ *     manifest_detect_contents;
+ *   - checks: n_checks 0 when none are given; "component running, no restart" is then update/'s.
+ * process.port is the loopback port named in `installed` or `checks` where `port` is absent, or 0.
+ * git.directory is the runtime's directory where absent and the other way round; both absent: the
+ * manifest's own directory. Migration globs and relative commands are left relative: they belong to
+ * service->directory. An SQLite path in `migrations.sql.database` is absolute, taken from there.
+ * file: secrets are absolute, taken from the manifest's directory.
+ */
+#ifndef BELAY_MANIFEST_MANIFEST_H
+#define BELAY_MANIFEST_MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "model/service.h"
+
+/*
+ * Reads the file once (exactly the bytes that are parsed are kept in manifest_text) and looks at it
+ * first: regular file, at most 256 KiB, not writable for everybody. `path` is used in messages as
+ * given; service->manifest_path is the real path behind symbolic links, and relative paths in the
+ * manifest start at the real file's directory. Also refuses backup contents that are symbolic links
+ * to places that are never backed up ("/", /proc, ...), which only the disk can tell.
+ */
+bool manifest_load(const char *path, Service **ret, Err *err);
+
+/*
+ * The same from text in memory: recovery parses the copy that a run saved. `path` is where the
+ * manifest lived when it was saved, absolute; relative paths start at its directory. Touches no file,
+ * so that what was accepted once is accepted again.
+ */
+bool manifest_parse(const char *path, const char *text, size_t bytes, Service **ret, Err *err);
+
+/*
+ * For a manifest without `backup.contents`: walks the service's directory (not .git, node_modules,
+ * .venv and the like; at most 6 deep, 20,000 entries; no links, no other file system) and adds what
+ * is data: SQLite databases by their first bytes, and directories named data, db, storage, uploads,
+ * media or var. `tracked` are the paths that git tracks, relative to git.directory, NULL-terminated:
+ * a tracked database, or a directory with a tracked file in it, is code and is left out. NULL: nothing
+ * is known of git, then nothing counts as tracked. Each addition has detected = true and an Origin
+ * "detected: ...". Does nothing (and succeeds) when contents_given. Adds nothing twice. A directory
+ * that cannot be read is ERR_IO, never "no data"; too many entries is ERR_REFUSED with the hint to
+ * list contents. A local store below a detected directory is ERR_REFUSED too.
+ */
+bool manifest_detect_contents(Service *service, const char *const *tracked, Err *err);
+
+/* The belay.yaml in `directory` or the nearest above it, absolute and owned; ERR_UNKNOWN if none. */
+bool manifest_find(const char *directory, char **ret_path, Err *err);
+
+#endif

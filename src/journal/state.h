@@ -7,7 +7,7 @@
  *     <state>/runs/<number>/output/     output of migrations, checks and other programs
  *     <state>/runs/<number>/request     what a person asked of the run: cancel, accept (durable)
  *     <state>/runs/<number>/report.md, report.json, notes
- *     <state>/services/<name>/*.json    what outlives runs: tags, bad versions, locks, keeper
+ *     <state>/services/<name>/....json  what outlives runs: tags, bad versions, locks, keeper
  *     <state>/services/<name>/service.log   the log of a process service
  *     <state>/services/<name>/keeper.sock
  *     <state>/locks/<name>.lock

@@ -1,0 +1,19 @@
+/* What a person said on the command line of update, rollback and restore; journaled in PLAN. */
+#ifndef BELAY_UPDATE_OPTIONS_H
+#define BELAY_UPDATE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/js.h"
+
+typedef struct Options {
+        bool no_backup, no_migrations, accept_breaking, accept_unhealthy, allow_downgrade, even_if_bad, reinstall, fix;
+        bool revert, restore;   /* rollback: --revert, --restore */
+        int64_t wait_lock_ms;   /* 0: do not wait */
+} Options;
+
+json_t *options_to_json(const Options *options);           /* only what is set; new reference */
+Options options_from_json(const json_t *object);           /* what is absent is not set */
+
+#endif

@@ -1,0 +1,129 @@
+#include "update/runs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "base/str.h"
+#include "platform/file.h"
+#include "platform/process.h"
+
+bool run_load(const State *state, unsigned number, Run *ret, Err *err) {
+        scoped(free_str) char *path = state_run_file(state, number, "journal");
+        if (!file_exists(path)) {
+                err_fail(err, ERR_UNKNOWN, "there is no run #%u", number);
+                return err_hint(err, "`belay runs` lists them.");
+        }
+        scoped(err_clear) Err why = {0};
+        Run run = {.number = number};
+        if (!journal_read(path, &run.records, &why) || !run_state_of(&run.records, &run.state, &why)) {
+                run.damaged = true;
+                run.why = str_copy(why.message);
+        }
+        *ret = run;
+        return true;
+}
+
+void run_done(Run *run) {
+        record_list_done(&run->records);
+        run_state_done(&run->state);
+        free(run->why);
+        *run = (Run){0};
+}
+
+const char *run_service(const Run *run) {
+        const char *name = run->state.plan ? js_str(run->state.plan, "service") : NULL;
+        return name ? name : "?";
+}
+
+const char *run_kind(const Run *run) {
+        const char *kind = run->state.plan ? js_str(run->state.plan, "kind") : NULL;
+        return kind ? kind : "?";
+}
+
+static bool is_of(const Run *run, const char *service) {
+        return !service || str_equal(run_service(run), service);
+}
+
+bool run_list(const State *state, const char *service, size_t most, Run **ret, size_t *ret_n, Err *err) {
+        scoped(free_mem) unsigned *numbers = NULL;
+        size_t n = 0;
+        if (!state_runs(state, &numbers, &n, err))
+                return false;
+        Run *runs = NULL;
+        size_t count = 0;
+        while (n-- && count < most) {
+                Run run = {0};
+                /* A directory without a journal is a run that died before it had one: it did nothing. */
+                if (!run_load(state, numbers[n], &run, NULL))
+                        continue;
+                if (is_of(&run, service) && (run.damaged || run.state.plan))
+                        PUSH(runs, count, run);
+                else
+                        run_done(&run);
+        }
+        *ret = runs;
+        *ret_n = count;
+        return true;
+}
+
+void run_list_free(Run *runs, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                run_done(&runs[i]);
+        free(runs);
+}
+
+bool run_newest(const State *state, const char *service, Run *ret, bool *ret_found, Err *err) {
+        Run *runs = NULL;
+        size_t n = 0;
+        if (!run_list(state, service, 1, &runs, &n, err))
+                return false;
+        *ret_found = n == 1;
+        if (n == 1)
+                *ret = runs[0];
+        free(runs);
+        return true;
+}
+
+bool run_owner_alive(const Run *run) {
+        ProcessId owner = {0};
+        return run->state.owner && process_from_json(run->state.owner, &owner) && process_alive(&owner);
+}
+
+const StepRecord *run_open_step(const RunState *state) {
+        for (size_t i = state->n_steps; i-- > 0;)
+                if (state->steps[i].undo == STEP_OPEN || state->steps[i].forward == STEP_OPEN)
+                        return &state->steps[i];
+        return NULL;
+}
+
+const StepRecord *run_failed_step(const RunState *state) {
+        const char *name = state->rollback ? js_str(state->rollback, "step") : NULL;
+        for (size_t i = 0; i < state->n_steps; i++) {
+                const StepRecord *step = &state->steps[i];
+                if (name ? str_equal(step->name, name) && step->forward != STEP_DONE : step->forward == STEP_FAILED)
+                        return step;
+        }
+        return NULL;
+}
+
+char *run_state_text(const Run *run) {
+        if (run->damaged)
+                return str_format("damaged journal");
+        static const char *const done[] = {
+                [RUN_SUCCEEDED] = "updated",
+                [RUN_ROLLED_BACK] = "rolled back",
+                [RUN_ABORTED] = "ended, nothing changed",
+                [RUN_NEEDS_PERSON] = "needs a person",
+        };
+        if (run->state.end == RUN_SUCCEEDED && !str_equal(run_kind(run), "update"))
+                return str_format("%s", str_equal(run_kind(run), "rollback") ? "rolled back by hand" : "restored");
+        if (run->state.end != RUN_OPEN)
+                return str_format("%s", done[run->state.end]);
+        if (run->state.waiting)
+                return str_format("waits for a person");
+        if (run_owner_alive(run))
+                return str_format("running");
+        const StepRecord *step = run_open_step(&run->state);
+        return step ? str_format("interrupted at \"%s\"", step->name) : str_format("interrupted");
+}

@@ -1,0 +1,40 @@
+/* Runs as their journals tell them: one, the newest of a service, all. */
+#ifndef BELAY_UPDATE_RUNS_H
+#define BELAY_UPDATE_RUNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "journal/journal.h"
+#include "journal/run_state.h"
+#include "journal/state.h"
+
+typedef struct Run {
+        unsigned number;
+        RecordList records;
+        RunState state;
+        bool damaged;      /* its journal cannot be trusted; `why` says so */
+        char *why;
+} Run;
+
+/* A journal that cannot be read makes a damaged Run, not an error; an absent run is ERR_UNKNOWN. */
+bool run_load(const State *state, unsigned number, Run *ret, Err *err);
+void run_done(Run *run);
+/* *ret_found false when the service has no run. Only the newest run of a service can be open. */
+bool run_newest(const State *state, const char *service, Run *ret, bool *ret_found, Err *err);
+/* All runs of a service (NULL: of all), newest first, at most `most`. Array and items are the caller's. */
+bool run_list(const State *state, const char *service, size_t most, Run **ret, size_t *ret_n, Err *err);
+void run_list_free(Run *runs, size_t n);
+
+const char *run_service(const Run *run);   /* borrowed; "?" when damaged */
+const char *run_kind(const Run *run);
+/* Is the process that the last OWNER names alive? */
+bool run_owner_alive(const Run *run);
+/* "updated", "rolled back", "running", "interrupted at 'migrate'", "waits for a person", ...; owned. */
+char *run_state_text(const Run *run);
+/* The step that is open or, in an ended run, that failed; borrowed, NULL when none. */
+const StepRecord *run_failed_step(const RunState *state);
+const StepRecord *run_open_step(const RunState *state);
+
+#endif

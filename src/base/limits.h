@@ -8,7 +8,7 @@ enum {
         LIMIT_MANIFEST_EVENTS = 20000,
         LIMIT_JOURNAL_RECORD = 64 * 1024,
         LIMIT_JOURNAL_BYTES = 8 * 1024 * 1024,
-        LIMIT_STATE_FILE = 8 * 1024 * 1024, /* services/<name>/*.json and the like */
+        LIMIT_STATE_FILE = 8 * 1024 * 1024, /* known.json, bad.json and the like */
         LIMIT_CHILD_OUTPUT = 16 * 1024 * 1024,
         LIMIT_HTTP_BODY = 64 * 1024,
         LIMIT_ENV_FILE = 1024 * 1024,

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 char *str_format(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
-char *str_vformat(const char *format, va_list args) __attribute__((returns_nonnull));
+char *str_vformat(const char *format, va_list args) __attribute__((format(printf, 1, 0), returns_nonnull));
 char *str_copy(const char *text);                 /* NULL gives NULL */
 char *str_copy_n(const char *text, size_t bytes); /* adds the NUL */
 bool str_equal(const char *a, const char *b);     /* two NULLs are equal */

@@ -83,18 +83,26 @@ char *ago_text(int64_t then_unix_ms, int64_t now_unix_ms) {
         return str_format("%s ago", text);
 }
 
-static char *time_in(const char *format, int64_t unix_ms) {
+static struct tm utc(int64_t unix_ms) {
         time_t seconds = (time_t)(unix_ms / 1000);
-        struct tm parts;
-        char text[64];
-        if (!gmtime_r(&seconds, &parts) || !strftime(text, sizeof(text), format, &parts))
-                return str_format("(no time)");
-        return str_format("%s", text);
+        struct tm parts = {.tm_mday = 1, .tm_year = 70};
+        gmtime_r(&seconds, &parts);
+        return parts;
 }
 
-char *time_text(int64_t unix_ms) { return time_in("%Y-%m-%dT%H:%M:%SZ", unix_ms); }
+char *time_text(int64_t unix_ms) {
+        struct tm parts = utc(unix_ms);
+        char text[64] = "";
+        (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+        return str_copy(text);
+}
 
-char *time_name(int64_t unix_ms) { return time_in("%Y%m%d_%H%M%S", unix_ms); }
+char *time_name(int64_t unix_ms) {
+        struct tm parts = utc(unix_ms);
+        char text[64] = "";
+        (void)strftime(text, sizeof(text), "%Y%m%d_%H%M%S", &parts);
+        return str_copy(text);
+}
 
 bool time_parse(const char *text, int64_t *ret_unix_ms) {
         struct tm parts = {0};

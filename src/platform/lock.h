@@ -4,8 +4,9 @@
  *     scoped(lock_release) Lock lock = LOCK_NONE;
  *     if (!lock_take(path, &owner, wait_ms, &lock, err)) ...     // ERR_LOCKED names the owner, since when
  *
- * The kernel drops the lock with the last descriptor of that open file. Descriptors are O_CLOEXEC;
- * lock_pass clears that for a child which is to inherit it.
+ * The kernel drops the lock with the last descriptor of that open file. Descriptors are O_CLOEXEC; a
+ * program started with process_start_detached inherits those in its keep_fds, and with them the lock:
+ * lock_release here then leaves it held there (call lock_describe in the program that now has it).
  */
 #ifndef BELAY_PLATFORM_LOCK_H
 #define BELAY_PLATFORM_LOCK_H
@@ -25,7 +26,8 @@ typedef struct LockOwner {
         unsigned run;      /* 0: none */
 } LockOwner;
 
-/* Takes the lock of a file (made when absent). Waits up to wait_ms (0: not at all). */
+/* Takes the lock of a file (made when absent). Waits up to wait_ms (0: not at all). ERR_LOCKED says who
+ * has it, its hint names --wait-lock. That the owner cannot be written down (a full disk) is no failure. */
 bool lock_take(const char *path, const LockOwner *owner, int64_t wait_ms, Lock *ret, Err *err);
 /* Writes who has it, after more is known (the run's number). */
 bool lock_describe(Lock *lock, const LockOwner *owner, Err *err);
@@ -33,7 +35,7 @@ bool lock_describe(Lock *lock, const LockOwner *owner, Err *err);
  * /proc/locks. Two state directories cannot both change one service. */
 bool lock_take_directory(const char *path, int64_t wait_ms, Lock *ret, Err *err);
 void lock_release(Lock *lock);
-/* "run #44 (pid 4121, root) since 2026-02-03T04:05:06Z", or NULL when nobody has it; owned. */
+/* "run #44 (pid 4121, user root) since 2026-02-03T04:05:06Z", or NULL when nobody has it; owned. */
 char *lock_owner_text(const char *path);
 
 #endif

@@ -1,0 +1,108 @@
+#include "platform/lock_holder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "platform/process.h"
+
+enum { PROC_BYTES = 4 * 1024 * 1024 };
+
+/* "7: FLOCK  ADVISORY  WRITE 4121 fe:00:1234 0 EOF": proc(5). */
+static pid_t pid_in_proc_locks(const struct stat *st) {
+        scoped(free_str) char *text = NULL;
+        if (!file_read_if("/proc/locks", PROC_BYTES, &text, NULL, NULL) || !text)
+                return 0;
+        char *rest = NULL;
+        for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+                char kind[16];
+                int pid = 0;
+                unsigned major_number = 0, minor_number = 0;
+                uint64_t inode = 0;
+                if (sscanf(line, "%*d: %15s %*s %*s %d %x:%x:%" SCNu64, kind, &pid, &major_number, &minor_number,
+                           &inode) != 5)
+                        continue;
+                if (str_equal(kind, "FLOCK") && inode == st->st_ino && major_number == major(st->st_dev) &&
+                    minor_number == minor(st->st_dev))
+                        return pid;
+        }
+        return 0;
+}
+
+static bool holds_flock(pid_t pid, const char *number) {
+        scoped(free_str) char *path = str_format("/proc/%d/fdinfo/%s", (int)pid, number);
+        scoped(free_str) char *text = NULL;
+        return file_read_if(path, PROC_BYTES, &text, NULL, NULL) && text && strstr(text, "\nlock:") &&
+               strstr(text, " FLOCK ");
+}
+
+static void close_dir(DIR **dir) {
+        if (*dir)
+                closedir(*dir);
+}
+
+static bool process_holds(pid_t pid, const struct stat *st) {
+        scoped(free_str) char *path = str_format("/proc/%d/fd", (int)pid);
+        scoped(close_dir) DIR *dir = opendir(path);
+        for (struct dirent *entry; dir && (entry = readdir(dir));) {
+                struct stat other;
+                if (entry->d_name[0] == '.' || fstatat(dirfd(dir), entry->d_name, &other, 0) < 0)
+                        continue;
+                if (other.st_dev == st->st_dev && other.st_ino == st->st_ino && holds_flock(pid, entry->d_name))
+                        return true;
+        }
+        return false;
+}
+
+/* Where /proc/locks has no answer: it names who took the lock, which may be dead while its child holds
+ * it, and knows some file systems by another device number. */
+static pid_t pid_by_descriptors(const struct stat *st) {
+        scoped(close_dir) DIR *dir = opendir("/proc");
+        for (struct dirent *entry; dir && (entry = readdir(dir));) {
+                uint64_t pid = 0;
+                if (str_to_uint(entry->d_name, INT32_MAX, &pid) && process_holds((pid_t)pid, st))
+                        return (pid_t)pid;
+        }
+        return 0;
+}
+
+static char *process_name(pid_t pid) {
+        scoped(free_str) char *path = str_format("/proc/%d/comm", (int)pid);
+        scoped(free_str) char *text = NULL;
+        if (!file_read_if(path, PROC_BYTES, &text, NULL, NULL) || !text)
+                return str_copy("a process");
+        return str_printable(str_trim(text), false);
+}
+
+/* A start time is in clock ticks since boot. */
+static char *since_text(const ProcessId *id) {
+        int64_t ticks = sysconf(_SC_CLK_TCK);
+        int64_t after_boot_ms = (int64_t)id->start_time * 1000 / (ticks > 0 ? ticks : 100);
+        return time_text(clock_wall_ms() - clock_now_ms() + after_boot_ms);
+}
+
+char *lock_holder_text(int fd) {
+        struct stat st;
+        ProcessId id;
+        if (fstat(fd, &st) < 0)
+                return str_copy("another process");
+        pid_t pid = pid_in_proc_locks(&st);
+        if (pid <= 0 || !process_identify(pid, &id))
+                pid = pid_by_descriptors(&st);
+        if (pid <= 0 || !process_identify(pid, &id))
+                return str_copy("another process that this user cannot see");
+        scoped(free_str) char *name = process_name(pid);
+        scoped(free_str) char *since = since_text(&id);
+        return str_format("%s (pid %d), running since %s", name, (int)pid, since);
+}

@@ -16,9 +16,11 @@
 #include "base/err.h"
 #include "base/js.h"
 
+enum { LOG_HEAD_MAX = 64 };
+
 typedef struct LogPlace {
         uint64_t offset;     /* bytes from the start of the file */
-        uint32_t head_bytes; /* how many of its first bytes are known (at most 64), and their CRC-32C: */
+        uint32_t head_bytes; /* how many of its first bytes are known (at most LOG_HEAD_MAX), and their CRC-32C: */
         uint32_t head;       /* so that a file which was truncated and has grown again is noticed */
 } LogPlace;
 

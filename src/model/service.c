@@ -21,12 +21,18 @@ static void config_done(ConfigSpec *config) {
         free(config->secrets);
 }
 
-static void backup_done(BackupSpec *backup) {
+static void contents_free(BackupSpec *backup) {
         for (size_t i = 0; i < backup->n_contents; i++) {
                 free(backup->contents[i].path);
                 free(backup->contents[i].slug);
         }
         free(backup->contents);
+        backup->contents = NULL;
+        backup->n_contents = 0;
+}
+
+static void backup_done(BackupSpec *backup) {
+        contents_free(backup);
         strv_free(backup->local_stores);
 }
 
@@ -115,4 +121,36 @@ bool service_name_ok(const char *name) {
         if (n == 0 || n > 63 || name[0] == '-')
                 return false;
         return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}
+
+json_t *service_contents_to_json(const Service *service) {
+        json_t *contents = json_array();
+        for (size_t i = 0; i < service->backup.n_contents; i++) {
+                const Content *content = &service->backup.contents[i];
+                json_t *object = json_object();
+                js_set_str(object, "kind", content->kind == CONTENT_SQLITE ? "sqlite" : "path");
+                js_set_str(object, "path", content->path);
+                js_set_str(object, "slug", content->slug);
+                js_set_bool(object, "detected", content->detected);
+                json_array_append_new(contents, object);
+        }
+        return contents;
+}
+
+void service_contents_from_json(Service *service, const json_t *contents) {
+        contents_free(&service->backup);
+        size_t i;
+        json_t *object;
+        json_array_foreach(contents, i, object) {
+                const char *path = js_str(object, "path"), *slug = js_str(object, "slug");
+                if (!path || !slug)
+                        continue;
+                const Content content = {
+                        .kind = str_equal(js_str(object, "kind"), "sqlite") ? CONTENT_SQLITE : CONTENT_PATH,
+                        .path = str_copy(path),
+                        .slug = str_copy(slug),
+                        .detected = js_bool(object, "detected", false),
+                };
+                PUSH(service->backup.contents, service->backup.n_contents, content);
+        }
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/js.h"
 #include "base/str.h"
 
 /* ---- runtime ---- */
@@ -182,6 +183,9 @@ typedef struct Service {
 void service_done(Service *service);
 void service_freep(Service **service);
 void service_explain(Service *service, const char *key, const char *value, const char *from); /* adds an Origin */
+/* backup.contents as a run journals them, detected ones included; and back (replaces what is there). */
+json_t *service_contents_to_json(const Service *service);
+void service_contents_from_json(Service *service, const json_t *contents);
 /* ^[a-z0-9][a-z0-9-]{0,62}$ */
 bool service_name_ok(const char *name);
 

@@ -1,0 +1,205 @@
+#include "cli/options.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "base/str.h"
+
+typedef struct OptInfo {
+        const char *name;
+        char letter;         /* 0: none */
+        const char *value;   /* name of its value; NULL: a flag */
+        const char *help;
+} OptInfo;
+
+static const OptInfo infos[OPT_COUNT] = {
+        [OPT_YES] = {"yes", 'y', NULL, "answer yes to what would be asked"},
+        [OPT_PLAN] = {"plan", 0, "ID", "only if the plan is still the one shown under this id"},
+        [OPT_NO_BACKUP] = {"no-backup", 0, NULL, "take no backup: undo is then revert only"},
+        [OPT_NO_MIGRATIONS] = {"no-migrations", 0, NULL, "do not run pending migrations"},
+        [OPT_ACCEPT_BREAKING] = {"accept-breaking", 0, NULL, "go to a version that may break what uses it"},
+        [OPT_ACCEPT_UNHEALTHY] = {"accept-unhealthy", 0, NULL, "although the service is down or failing now"},
+        [OPT_ALLOW_DOWNGRADE] = {"allow-downgrade", 0, NULL, "go to an older version, or restore across versions"},
+        [OPT_EVEN_IF_BAD] = {"even-if-bad", 0, NULL, "although this version was rolled back before"},
+        [OPT_REINSTALL] = {"reinstall", 0, NULL, "although this version is installed already"},
+        [OPT_FORCE] = {"force", 0, NULL, "--even-if-bad --allow-downgrade --reinstall"},
+        [OPT_NO_WAIT] = {"no-wait", 0, NULL, "return when verify has passed; the watch goes on"},
+        [OPT_DETACH] = {"detach", 0, NULL, "return at once; `belay resume RUN` follows it"},
+        [OPT_WAIT_LOCK] = {"wait-lock", 0, "TIME", "wait so long for another run to end (15m)"},
+        [OPT_DRY_RUN] = {"dry-run", 0, NULL, "only say what would be done"},
+        [OPT_FIX] = {"fix", 0, NULL, "mend a remote's fetch setting that misses branches"},
+        [OPT_EXPLAIN] = {"explain", 0, NULL, "each value in force and where it came from"},
+        [OPT_EXIT_CODE] = {"exit-code", 0, NULL, "exit 10 when there is an update"},
+        [OPT_ALL] = {"all", 0, NULL, "all of them"},
+        [OPT_REVERT] = {"revert", 0, NULL, "the old version, the data as it is"},
+        [OPT_RESTORE] = {"restore", 0, NULL, "the old version with its data from the backup"},
+        [OPT_TO] = {"to", 0, "TARGET", "rollback: a version; backup restore: a directory beside"},
+        [OPT_RUN] = {"run", 0, "NUMBER", "of this run"},
+        [OPT_FORMAT] = {"format", 0, "md|json", "form of the report"},
+        [OPT_FOLLOW] = {"follow", 'f', NULL, "go on as the log grows"},
+        [OPT_LEVEL] = {"level", 0, "1|2", "1: every byte; 2: also archives and databases"},
+        [OPT_ONLY] = {"only", 0, "NAME", "only this content"},
+        [OPT_STORE] = {"store", 0, "DIR", "this store"},
+        [OPT_MESSAGE] = {"message", 'm', "REASON", "why"},
+        [OPT_UNTIL] = {"until", 0, "TIME", "end of the lock, as 2026-12-24T18:00:00Z, 2026-12-24 or 2h"},
+        [OPT_SERVICE] = {"service", 0, "NAME", "of this service"},
+        [OPT_LINES] = {"lines", 'n', "NUMBER", "so many lines of the end (50)"},
+};
+
+enum { GLOBAL_FILE = 1000, GLOBAL_STATE, GLOBAL_JSON, GLOBAL_QUIET, GLOBAL_VERBOSE, GLOBAL_NO_COLOR, GLOBAL_HELP, GLOBAL_VERSION };
+
+static const struct option global_options[] = {
+        {"file", required_argument, NULL, GLOBAL_FILE},   {"state", required_argument, NULL, GLOBAL_STATE},
+        {"json", no_argument, NULL, GLOBAL_JSON},         {"quiet", no_argument, NULL, GLOBAL_QUIET},
+        {"verbose", no_argument, NULL, GLOBAL_VERBOSE},   {"no-color", no_argument, NULL, GLOBAL_NO_COLOR},
+        {"help", no_argument, NULL, GLOBAL_HELP},         {"version", no_argument, NULL, GLOBAL_VERSION},
+        {"yes", no_argument, NULL, OPT_YES},
+};
+
+static bool take_global(App *app, int option, const char *value) {
+        switch (option) {
+        case 'f':
+        case GLOBAL_FILE:
+                app->file = value;
+                return true;
+        case GLOBAL_STATE:
+                app->state_dir = value;
+                return true;
+        case GLOBAL_JSON:
+                return app->json = true;
+        case 'q':
+        case GLOBAL_QUIET:
+                return app->quiet = true;
+        case 'v':
+        case GLOBAL_VERBOSE:
+                app->verbose++;
+                return true;
+        case GLOBAL_NO_COLOR:
+                return app->no_color = true;
+        case 'y':
+        case OPT_YES:
+                app->opt[OPT_YES] = "";
+                return app->yes = true;
+        default:
+                return false;
+        }
+}
+
+int options_parse_global(App *app, int argc, char **argv) {
+        struct option table[COUNT_OF(global_options) + 1] = {0};
+        memcpy(table, global_options, sizeof(global_options));
+        static char help[] = "help", version[] = "version";
+        int option;
+        optind = 0;
+        opterr = 0;
+        while ((option = getopt_long(argc, argv, "+:f:qvyhV", table, NULL)) != -1) {
+                if (option == GLOBAL_HELP || option == 'h' || option == GLOBAL_VERSION || option == 'V') {
+                        argv[argc - 1] = option == GLOBAL_HELP || option == 'h' ? help : version;
+                        return argc - 1;
+                }
+                if (take_global(app, option, optarg))
+                        continue;
+                (void)app_usage(app, "%s '%s'", option == ':' ? "a value is missing after" : "unknown option",
+                                argv[optind - 1]);
+                return -1;
+        }
+        return optind;
+}
+
+static bool verb_takes(const Verb *verb, int option) {
+        for (const Opt *o = verb->options; o && *o != OPT_COUNT; o++)
+                if ((int)*o == option)
+                        return true;
+        return false;
+}
+
+/* The getopt tables of a verb: its own options, then the global ones. */
+static void build_tables(const Verb *verb, struct option *table, Str *letters) {
+        size_t n = 0;
+        str_add(letters, ":qvyh");
+        bool own_f = false;
+        for (const Opt *o = verb->options; o && *o != OPT_COUNT; o++) {
+                const OptInfo *info = &infos[*o];
+                table[n++] = (struct option){info->name, info->value ? required_argument : no_argument, NULL, (int)*o};
+                own_f = own_f || info->letter == 'f';
+                if (info->letter && info->letter != 'y')
+                        str_addf(letters, "%c%s", info->letter, info->value ? ":" : "");
+        }
+        if (!own_f)
+                str_add(letters, "f:");
+        for (size_t i = 0; i < COUNT_OF(global_options); i++)
+                table[n++] = global_options[i];
+}
+
+static int option_of_letter(const Verb *verb, int letter) {
+        for (const Opt *o = verb->options; o && *o != OPT_COUNT; o++)
+                if (infos[*o].letter && infos[*o].letter == letter)
+                        return (int)*o;
+        return letter;
+}
+
+static bool refuse(App *app, const Verb *verb, int option, char *word) {
+        if (option == ':')
+                (void)app_usage(app, "'belay %s': a value is missing after '%s'", verb->name, word);
+        else
+                (void)app_usage(app, "'belay %s' has no option '%s'; `belay help %s` lists them", verb->name, word,
+                                verb->name);
+        return false;
+}
+
+bool options_parse(App *app, const Verb *verb, int argc, char **argv) {
+        struct option table[OPT_COUNT + COUNT_OF(global_options) + 1] = {0};
+        scoped(str_done) Str letters = {0};
+        build_tables(verb, table, &letters);
+        int option;
+        optind = 0;
+        opterr = 0;
+        while ((option = getopt_long(argc, argv, letters.text, table, NULL)) != -1) {
+                option = option_of_letter(verb, option);
+                if (option == GLOBAL_HELP || option == 'h') {
+                        options_print_help(verb, stdout);
+                        exit(app_finish_output(0));
+                }
+                if (take_global(app, option, optarg))
+                        continue;
+                if (option >= OPT_COUNT || !verb_takes(verb, option))
+                        return refuse(app, verb, option, argv[optind - 1]);
+                if (app->opt[option] && infos[option].value && strcmp(app->opt[option], optarg) != 0) {
+                        (void)app_usage(app, "--%s is given twice, with different values", infos[option].name);
+                        return false;
+                }
+                app->opt[option] = optarg ? optarg : "";
+        }
+        app->args = argv + optind;
+        app->n_args = argc - optind;
+        return true;
+}
+
+static void print_option(const OptInfo *info, FILE *to) {
+        scoped(free_str) char *letter = info->letter ? str_format("-%c, ", info->letter) : str_copy("    ");
+        scoped(free_str) char *name =
+                str_format("%s--%s%s%s", letter, info->name, info->value ? " " : "", info->value ? info->value : "");
+        fprintf(to, "  %-26s  %s\n", name, info->help);
+}
+
+void options_print_help(const Verb *verb, FILE *to) {
+        fprintf(to, "belay %s%s%s\n  %s\n", verb->name, *verb->operands ? " " : "", verb->operands, verb->help);
+        if (verb->options && *verb->options != OPT_COUNT)
+                fputs("\nOptions:\n", to);
+        for (const Opt *o = verb->options; o && *o != OPT_COUNT; o++)
+                print_option(&infos[*o], to);
+}
+
+void options_print_global_help(FILE *to) {
+        fputs("Global options, before or after the command:\n"
+              "  -f, --file FILE             this manifest\n"
+              "      --state DIR             this state directory (also $BELAY_STATE)\n"
+              "      --json                  results as JSON on standard output\n"
+              "  -y, --yes                   answer yes to what would be asked\n"
+              "  -q, --quiet                 only results and errors\n"
+              "  -v, --verbose               more about what is being done\n"
+              "      --no-color              plain text (also $NO_COLOR)\n",
+              to);
+}

@@ -1,0 +1,18 @@
+/* The options of the command line: one table for parsing and for help. */
+#ifndef BELAY_CLI_OPTIONS_H
+#define BELAY_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "cli/app.h"
+
+/* Parses global flags up to the first word; its index, or -1 after having said what is wrong. */
+int options_parse_global(App *app, int argc, char **argv);
+/* Parses the options of a verb, wherever they stand, and the global ones too; argv[0] is skipped.
+ * False after having said what is wrong. */
+bool options_parse(App *app, const Verb *verb, int argc, char **argv);
+void options_print_help(const Verb *verb, FILE *to);
+void options_print_global_help(FILE *to);
+
+#endif

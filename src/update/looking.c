@@ -1,0 +1,195 @@
+/* What a check, a migration or the watch is told about the service. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/own.h"
+#include "model/envfile.h"
+#include "model/value.h"
+#include "platform/file.h"
+#include "update/world.h"
+
+static bool is_secret_name(const char *name) {
+        static const char *const words[] = {"SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "DSN", "_URL"};
+        for (size_t i = 0; i < COUNT_OF(words); i++)
+                if (strcasestr(name, words[i]))
+                        return true;
+        return false;
+}
+
+static bool read_env(const Service *service, Looking *looking, Err *err) {
+        const char *path = service->configuration.env_file;
+        scoped(free_str) char *text = NULL;
+        size_t bytes = 0;
+        if (!path)
+                return true;
+        if (!file_read_if(path, LIMIT_ENV_FILE, &text, &bytes, err))
+                return false;
+        scoped(envfile_done) EnvFile file = {0};
+        if (!text || !envfile_parse(text, &file, err))
+                return !text || err_context(err, "reading '%s'", path);
+        for (size_t i = 0; i < file.n; i++) {
+                const Pair pair = {str_copy(file.entries[i].name), str_copy(file.entries[i].value)};
+                PUSH(looking->env, looking->n_env, pair);
+                bool secret = is_secret_name(pair.name) && strlen(pair.value) >= 4;
+                if (secret)
+                        strv_add(&looking->secrets, pair.value);
+        }
+        return true;
+}
+
+static void add_header_secrets(const Service *service, Looking *looking) {
+        for (size_t i = 0; i < service->n_checks; i++)
+                for (size_t k = 0; k < service->checks[i].n_headers; k++) {
+                        scoped(value_freep) char *text = NULL;
+                        const Value *value = &service->checks[i].headers[k].value;
+                        if (value_resolve(value, looking->env, looking->n_env, &text, NULL) && strlen(text) >= 8)
+                                strv_add(&looking->secrets, text);
+                }
+}
+
+static Expansion expansion_of(const World *world, const Release *release, const char *port) {
+        return (Expansion){
+                .version = release->version,
+                .tag = release->tag,
+                .commit = release->reference,
+                .previous_version = release == &world->to ? world->from.version : NULL,
+                .service = world->service->name,
+                .port = port,
+        };
+}
+
+bool looking_open(const World *world, const Release *release, Looking *ret, Err *err) {
+        const Service *service = world->service;
+        Looking *looking = ret;
+        *looking = (Looking){0};
+        if (!read_env(service, looking, err) || !world->runtime->describe(&world->runtime_at, &looking->user, err)) {
+                looking_done(looking);
+                return false;
+        }
+        add_header_secrets(service, looking);
+        if (service->process.port)
+                snprintf(looking->port, sizeof(looking->port), "%u", service->process.port);
+        looking->log_path = world->runtime->log_path(&world->runtime_at);
+        looking->log_file.path = looking->log_path;
+        looking->log = log_file_reader(&looking->log_file);
+        looking->as_user = looking->user.uid != geteuid();
+        looking->check = (CheckContext){
+                .service = service,
+                .values = expansion_of(world, release, looking->port),
+                .env = looking->env,
+                .n_env = looking->n_env,
+                .log = &looking->log,
+                .uid = looking->user.uid,
+                .gid = looking->user.gid,
+                .as_user = looking->as_user,
+                .mark = world->mark,
+                .secrets = looking->secrets,
+                .cancel = world->cancel,
+        };
+        return true;
+}
+
+void looking_done(Looking *looking) {
+        check_context_done(&looking->check);
+        for (size_t i = 0; i < looking->n_env; i++) {
+                free(looking->env[i].name);
+                value_freep(&looking->env[i].value);
+        }
+        free(looking->env);
+        for (size_t i = 0; looking->secrets && looking->secrets[i]; i++)
+                explicit_bzero(looking->secrets[i], strlen(looking->secrets[i]));
+        strv_free(looking->secrets);
+        free(looking->log_path);
+        runtime_description_done(&looking->user);
+        *looking = (Looking){0};
+}
+
+MigrateContext looking_migrate(const World *world, const Looking *looking) {
+        return (MigrateContext){
+                .service = world->service,
+                .state = world->state,
+                .env = looking->env,
+                .n_env = looking->n_env,
+                .uid = looking->user.uid,
+                .gid = looking->user.gid,
+                .as_user = looking->as_user,
+                .run = world->run,
+                .mark = world->mark,
+                .secrets = looking->secrets,
+                .cancel = world->cancel,
+        };
+}
+
+typedef struct Alive {
+        const World *world;
+        ProcessId main;
+        unsigned restarts;
+} Alive;
+
+static bool still_runs(void *context, char **ret_why) {
+        const Alive *alive = context;
+        /* The cheap question first: it is asked before every check. */
+        if (process_alive(&alive->main))
+                return true;
+        scoped(runtime_status_done) RuntimeStatus now = {0};
+        if (!alive->world->runtime->inspect(&alive->world->runtime_at, &now, NULL))
+                return true;
+        if (now.last_exit_known && now.last_exit >= 128)
+                *ret_why = str_format("the process was ended by signal %d", now.last_exit - 128);
+        else if (now.last_exit_known)
+                *ret_why = str_format("the process exited with status %d", now.last_exit);
+        else
+                *ret_why = str_copy("the process is gone");
+        return false;
+}
+
+static void show_checks(void *context, size_t passed, size_t total, const char *text) {
+        const World *world = context;
+        if (!world->events)
+                return;
+        json_t *fields = json_object();
+        js_set_str(fields, "text", text);
+        js_set_int(fields, "done", (int64_t)passed);
+        js_set_int(fields, "total", (int64_t)total);
+        events_add(world->events, "progress", fields);
+}
+
+/* Borrowed copies of those checks whose titles are in `only`; log checks ask about a start. */
+static size_t choose(const Service *service, bool now, char *const *only, CheckSpec *ret) {
+        size_t n = 0;
+        for (size_t i = 0; i < service->n_checks; i++) {
+                const CheckSpec *check = &service->checks[i];
+                if ((now && check->kind == CHECK_LOG) || (only && !strv_contains(only, check->title)))
+                        continue;
+                ret[n++] = *check;
+        }
+        return n;
+}
+
+bool world_ask_checks(const World *world, const Release *release, bool now, const LogPlace *log_from,
+                      char *const *only, ChecksOutcome *ret, Err *err) {
+        scoped(looking_done) Looking looking = {0};
+        scoped(runtime_status_done) RuntimeStatus status = {0};
+        if (!looking_open(world, release, &looking, err) ||
+            !world->runtime->inspect(&world->runtime_at, &status, err))
+                return false;
+        if (log_from)
+                looking.check.log_from = *log_from;
+        const Service *service = world->service;
+        scoped(free_mem) CheckSpec *checks = NEW_ARRAY(CheckSpec, service->n_checks);
+        Alive alive = {.world = world, .main = status.main, .restarts = status.restarts};
+        ChecksWait wait = {
+                .checks = checks,
+                .n_checks = choose(service, now, only, checks),
+                .context = &looking.check,
+                .timeout_ms = service->start_timeout_ms,
+                .now = now,
+                .alive = still_runs,
+                .alive_context = &alive,
+                .progress = show_checks,
+        };
+        memcpy(&wait.progress_context, &world, sizeof(world));
+        return checks_wait(&wait, ret, err);
+}

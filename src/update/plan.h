@@ -1,0 +1,53 @@
+/*
+ * What a run would do, computed without changing anything (git objects are fetched under refs/belay/,
+ * which changes nothing for the service or its owner). Plain data: the command prints it, the runner
+ * journals it and the engine goes through it.
+ */
+#ifndef BELAY_UPDATE_PLAN_H
+#define BELAY_UPDATE_PLAN_H
+
+#include "base/err.h"
+#include "engine/engine.h"
+#include "update/world.h"
+
+typedef struct PlanLine {
+        const Step *step;
+        char *instance;   /* NULL: none */
+        char *text;       /* "back up notes.db 1.2 MB" */
+        const char *service; /* "runs", "STOPS", "stopped", "STARTS" */
+        char *undo;       /* "restore notes.db"; "–" when there is nothing to undo */
+} PlanLine;
+
+typedef struct Plan {
+        const Story *story;
+        char *nothing;    /* why there is nothing to do ("notes is at 1.2.0 already"), or NULL */
+        char *title;      /* "notes 1.1.0 → 1.2.0" */
+        Release from, to;
+        PlanLine *lines;
+        size_t n_lines;
+        Strv notes;       /* whole sentences: warnings, what is skipped and why */
+        uint64_t bytes_needed, bytes_free;
+        char *store;      /* where the backup goes */
+        int64_t downtime_ms; /* of the last updates, -1 unknown */
+        char id[9];       /* changes when anything that the plan rests on changes */
+} Plan;
+void plan_done(Plan *plan);
+
+/* The plan of an update to `wanted` (NULL: what the channel says). ERR_REFUSED with the reasons when
+ * Belay looked and says no. Sets world->from and world->to. */
+bool plan_update(World *world, const char *wanted, Plan *ret, Err *err);
+/* The plan of a rollback to the previous version (or `wanted`). */
+bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err);
+/* The plan of putting a backup's data back under the version that runs (or the backup's own). */
+bool plan_restore(World *world, const char *backup, const char *only, Plan *ret, Err *err);
+
+/* The payload of the PLAN record. New reference. */
+json_t *plan_to_record(const Plan *plan, const World *world);
+json_t *plan_to_json(const Plan *plan);
+
+/* -- for those who make plans -- */
+void plan_add(Plan *plan, const Step *step, char *instance, char *text, const char *undo);
+void plan_note(Plan *plan, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void plan_seal(Plan *plan, const World *world); /* computes the id */
+
+#endif

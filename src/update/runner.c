@@ -1,0 +1,450 @@
+#include "update/runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "engine/engine.h"
+#include "manifest/manifest.h"
+#include "platform/clock.h"
+#include "platform/fault.h"
+#include "platform/file.h"
+#include "platform/lock.h"
+#include "update/known.h"
+#include "update/plan.h"
+#include "update/result.h"
+#include "update/runs.h"
+#include "update/stories.h"
+#include "update/world.h"
+
+/* Set by signal handlers only. */
+static Cancel cancel_wish;
+static volatile int accepted;
+
+typedef struct Runner {
+        const State *state;
+        json_t *request;
+        World world;
+        Plan plan;
+        Lock service_lock, directory_lock;
+        Journal *journal;
+        RecordList records;
+        RunState run_state;
+        Events events;
+} Runner;
+
+static void runner_done(Runner *runner) {
+        journal_close(runner->journal);
+        record_list_done(&runner->records);
+        run_state_done(&runner->run_state);
+        events_close(&runner->events);
+        plan_done(&runner->plan);
+        world_done(&runner->world);
+        lock_release(&runner->directory_lock);
+        lock_release(&runner->service_lock);
+        json_decref(runner->request);
+}
+
+/* ---- signals ---- */
+
+static void on_signal(int signal_number) {
+        if (signal_number == SIGUSR2)
+                accepted = 1;
+        else if (signal_number == SIGINT)
+                cancel_wish.requested = 2;
+        else
+                cancel_wish.requested = 1;
+}
+
+static void set_up_signals(void) {
+        static const int taken[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+        static const int ignored[] = {SIGHUP, SIGPIPE, SIGTTOU, SIGTTIN};
+        struct sigaction action = {.sa_handler = on_signal};
+        for (size_t i = 0; i < COUNT_OF(taken); i++)
+                sigaction(taken[i], &action, NULL);
+        action.sa_handler = SIG_IGN;
+        for (size_t i = 0; i < COUNT_OF(ignored); i++)
+                sigaction(ignored[i], &action, NULL);
+}
+
+/* ---- the one line that the command waits for ---- */
+
+/* False when nobody listens any more: whoever asked is gone, so nothing is begun. */
+static bool answer(json_t *line) {
+        scoped(free_str) char *text = js_line(line);
+        json_decref(line);
+        scoped(free_str) char *with_end = str_format("%s\n", text);
+        size_t n = strlen(with_end);
+        bool heard = write(STDOUT_FILENO, with_end, n) == (ssize_t)n;
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        if (null >= 0) {
+                (void)dup2(null, STDOUT_FILENO);
+                (void)close(null);
+        }
+        return heard;
+}
+
+static int answer_refused(const Err *err) {
+        json_t *error = json_object(), *line = json_object();
+        js_set_str(error, "code", err_name(err->code));
+        js_set_str(error, "message", err->message);
+        js_set_str(error, "hint", err->hint);
+        js_set(line, "error", error);
+        (void)answer(line);
+        return err_exit_status(err->code);
+}
+
+static json_t *answer_run(unsigned run) {
+        json_t *line = json_object();
+        js_set_int(line, "run", run);
+        return line;
+}
+
+/* ---- locks ---- */
+
+static bool take_locks(Runner *runner, int64_t wait_ms, Err *err) {
+        const Service *service = runner->world.service;
+        scoped(free_str) char *path = state_lock_file(runner->state, service->name);
+        scoped(free_str) char *what = str_format("a run of %s", service->name);
+        const LockOwner owner = {.what = what};
+        if (!lock_take(path, &owner, wait_ms, &runner->service_lock, err) ||
+            !lock_take_directory(service->directory, wait_ms, &runner->directory_lock, err))
+                return err_context(err, "%s", service->name);
+        return true;
+}
+
+static bool refuse_person_lock(Runner *runner, Err *err) {
+        const char *name = runner->world.service->name;
+        scoped(person_lock_done) PersonLock lock = {0};
+        bool held = false;
+        if (!person_lock_get(runner->state, name, &lock, &held, err))
+                return false;
+        if (!held)
+                return true;
+        scoped(free_str) char *since = time_text(lock.since_ms);
+        err_fail(err, ERR_LOCKED, "%s is locked by %s since %s: %s", name, lock.user ? lock.user : "a person", since,
+                 lock.reason);
+        return err_hint(err, "`belay unlock %s` lifts it.", name);
+}
+
+static bool refuse_open_run(Runner *runner, Err *err) {
+        const char *name = runner->world.service->name;
+        scoped(run_done) Run newest = {0};
+        bool found = false;
+        if (!run_newest(runner->state, name, &newest, &found, err))
+                return false;
+        if (!found || (newest.state.end != RUN_OPEN && !newest.damaged))
+                return true;
+        scoped(free_str) char *how = run_state_text(&newest);
+        if (newest.damaged) {
+                err_fail(err, ERR_PERSON, "the journal of run #%u is damaged: %s", newest.number, newest.why);
+                return err_hint(err, "Look at `belay show %u`, then move its directory away.", newest.number);
+        }
+        if (newest.state.waiting) {
+                err_fail(err, ERR_INTERRUPTED, "run #%u of %s waits for a person", newest.number, name);
+                return err_hint(err, "`belay accept %u` keeps the new version, `belay cancel %u` rolls it back.",
+                                newest.number, newest.number);
+        }
+        err_fail(err, ERR_INTERRUPTED, "run #%u of %s was %s", newest.number, name, how);
+        return err_hint(err, "`belay resume %u` finishes it, `belay cancel %u` rolls it back.", newest.number,
+                        newest.number);
+}
+
+/* ---- beginning ---- */
+
+static bool load_service(Runner *runner, Err *err) {
+        const char *path = js_str(runner->request, "manifest");
+        Service *service = NULL;
+        if (!path)
+                return err_fail(err, ERR_BUG, "the request names no manifest");
+        if (!manifest_load(path, &service, err))
+                return false;
+        runner->world.cancel = &cancel_wish;
+        return world_open(runner->state, service, &runner->world, err);
+}
+
+static bool make_plan(Runner *runner, Err *err) {
+        World *world = &runner->world;
+        const char *what = js_str(runner->request, "do"), *version = js_str(runner->request, "version");
+        if (str_equal(what, "update"))
+                return plan_update(world, version, &runner->plan, err);
+        if (str_equal(what, "rollback"))
+                return plan_rollback(world, version, &runner->plan, err);
+        return plan_restore(world, js_str(runner->request, "backup"), js_str(runner->request, "only"), &runner->plan,
+                            err);
+}
+
+static bool check_plan_id(const Runner *runner, Err *err) {
+        const char *wanted = js_str(runner->request, "plan");
+        if (!wanted || str_equal(wanted, runner->plan.id))
+                return true;
+        err_fail(err, ERR_REFUSED, "plan %s is out of date: the plan would now be %s", wanted, runner->plan.id);
+        return err_hint(err, "Look at `belay plan %s` again.", runner->world.service->name);
+}
+
+/* Everything that recovery needs is on disk before PLAN names it. */
+static bool begin_run(Runner *runner, Err *err) {
+        World *world = &runner->world;
+        unsigned run = 0;
+        if (!state_new_run(runner->state, &run, err))
+                return false;
+        world_set_run(world, run);
+        scoped(free_str) char *manifest = world_undo_file(world, "belay.yaml");
+        scoped(free_str) char *journal = state_run_file(runner->state, run, "journal");
+        scoped(free_str) char *events = state_run_file(runner->state, run, "events");
+        const Service *service = world->service;
+        if (!file_write_durable(manifest, service->manifest_text, service->manifest_bytes, 0600, err) ||
+            !events_open(events, &runner->events, err) || !journal_create(journal, &runner->journal, err))
+                return false;
+        world->events = &runner->events;
+        json_t *record = plan_to_record(&runner->plan, world);
+        if (!journal_append(runner->journal, RECORD_PLAN, record, err))
+                return false;
+        scoped(free_str) char *what = str_format("%s of %s", runner->plan.story->kind, service->name);
+        return lock_describe(&runner->service_lock, &(LockOwner){.what = what, .run = run}, err) &&
+               journal_read(journal, &runner->records, err) && run_state_of(&runner->records, &runner->run_state, err);
+}
+
+static void add_run_event(Runner *runner) {
+        json_t *fields = json_object();
+        js_set_int(fields, "run", runner->world.run);
+        js_set_str(fields, "service", runner->world.service->name);
+        js_set_str(fields, "title", runner->plan.title);
+        js_set_str(fields, "run_kind", runner->plan.story->kind);
+        events_add(&runner->events, "run", fields);
+}
+
+static Engine engine_of(Runner *runner, const Story *story) {
+        runner->world.run_state = &runner->run_state;
+        runner->world.accepted = &accepted;
+        runner->world.cancel = &cancel_wish;
+        return (Engine){
+                .story = story,
+                .world = &runner->world,
+                .journal = runner->journal,
+                .run = &runner->run_state,
+                .events = &runner->events,
+                .cancel = &cancel_wish,
+        };
+}
+
+/* The engine has returned: what is left is for people. Nothing here decides anything. */
+static int finish(Runner *runner, bool whole, RunOutcome *outcome, Err *err) {
+        if (!whole) {
+                result_died(&runner->world, err);
+                return err_exit_status(err->code) ? err_exit_status(err->code) : 1;
+        }
+        (void)runner->world.runtime->unguard(&runner->world.runtime_at, runner->world.run, NULL);
+        result_write(&runner->world, outcome);
+        return outcome->exit_status;
+}
+
+static bool prepare_new(Runner *runner, Err *err) {
+        Options options = options_from_json(js_get(runner->request, "options"));
+        if (!load_service(runner, err))
+                return false;
+        runner->world.options = options;
+        return take_locks(runner, options.wait_lock_ms, err) && refuse_person_lock(runner, err) &&
+               refuse_open_run(runner, err) && make_plan(runner, err) && check_plan_id(runner, err);
+}
+
+static int run_new(Runner *runner) {
+        scoped(err_clear) Err err = {0};
+        if (!prepare_new(runner, &err))
+                return answer_refused(&err);
+        if (runner->plan.nothing) {
+                json_t *line = json_object();
+                js_set_str(line, "nothing", runner->plan.nothing);
+                (void)answer(line);
+                return 0;
+        }
+        if (!begin_run(runner, &err))
+                return answer_refused(&err);
+        add_run_event(runner);
+        if (!answer(answer_run(runner->world.run)))
+                cancel_wish.requested = 2;
+        Engine engine = engine_of(runner, runner->plan.story);
+        scoped(run_outcome_done) RunOutcome outcome = {0};
+        bool whole = engine_run(&engine, &outcome, &err);
+        return finish(runner, whole, &outcome, &err);
+}
+
+/* ---- recovery ---- */
+
+static bool read_run(Runner *runner, unsigned run, Err *err) {
+        scoped(free_str) char *path = state_run_file(runner->state, run, "journal");
+        if (!file_exists(path))
+                return err_fail(err, ERR_UNKNOWN, "there is no run #%u", run);
+        if (!journal_read(path, &runner->records, err) || !run_state_of(&runner->records, &runner->run_state, err))
+                return err_context(err, "run #%u needs a person", run);
+        return world_of_run(runner->state, run, &runner->run_state, &runner->world, err);
+}
+
+/* Between reading and locking another process may have gone on: under the lock everything is read again. */
+static bool prepare_recovery(Runner *runner, unsigned run, Err *err) {
+        if (!read_run(runner, run, err) || !take_locks(runner, js_int(runner->request, "wait_lock_ms", 0), err))
+                return false;
+        record_list_done(&runner->records);
+        run_state_done(&runner->run_state);
+        scoped(free_str) char *journal = state_run_file(runner->state, run, "journal");
+        scoped(free_str) char *events = state_run_file(runner->state, run, "events");
+        if (!journal_open(journal, &runner->journal, &runner->records, err) ||
+            !run_state_of(&runner->records, &runner->run_state, err))
+                return err_context(err, "run #%u needs a person", run);
+        if (!events_open(events, &runner->events, err))
+                return false;
+        runner->world.events = &runner->events;
+        scoped(free_str) char *what = str_format("recovery of %s", runner->world.service->name);
+        return lock_describe(&runner->service_lock, &(LockOwner){.what = what, .run = run}, err);
+}
+
+static RunWish wish_of(const json_t *request) {
+        const char *wish = js_str(request, "wish");
+        if (str_equal(wish, "undo"))
+                return WISH_UNDO;
+        return str_equal(wish, "accept") ? WISH_ACCEPT : WISH_FINISH;
+}
+
+static int run_recovery(Runner *runner) {
+        scoped(err_clear) Err err = {0};
+        unsigned run = (unsigned)js_int(runner->request, "run", 0);
+        if (!prepare_recovery(runner, run, &err))
+                return answer_refused(&err);
+        const Story *story = story_of(js_str(runner->run_state.plan, "kind"));
+        if (!story) {
+                err_fail(&err, ERR_REFUSED, "run #%u is of a kind that this build does not know", run);
+                return answer_refused(&err);
+        }
+        (void)runner->world.runtime->ensure(&runner->world.runtime_at, NULL);
+        (void)answer(answer_run(run));
+        Engine engine = engine_of(runner, story);
+        scoped(run_outcome_done) RunOutcome outcome = {0};
+        bool whole = engine_recover(&engine, wish_of(runner->request), &outcome, &err);
+        return finish(runner, whole, &outcome, &err);
+}
+
+static json_t *read_request(Err *err) {
+        scoped(str_done) Str text = {0};
+        char bytes[4096];
+        ssize_t n;
+        while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0 && text.len < LIMIT_JOURNAL_RECORD)
+                str_add_n(&text, bytes, (size_t)n);
+        return js_parse(text.text ? text.text : "", text.len, "the runner's request", err);
+}
+
+int runner_main(const State *state) {
+        fault_role("runner");
+        set_up_signals();
+        scoped(err_clear) Err err = {0};
+        scoped(runner_done) Runner runner = {
+                .state = state,
+                .service_lock = LOCK_NONE,
+                .directory_lock = LOCK_NONE,
+                .events = {.fd = -1},
+        };
+        runner.request = read_request(&err);
+        if (!runner.request)
+                return answer_refused(&err);
+        if (str_equal(js_str(runner.request, "do"), "recover"))
+                return run_recovery(&runner);
+        return run_new(&runner);
+}
+
+/* ---- the other side ---- */
+
+void runner_started_done(RunnerStarted *started) {
+        free(started->nothing);
+        *started = (RunnerStarted){0};
+}
+
+static bool send_request(int fd, json_t *request, Err *err) {
+        scoped(free_str) char *text = js_line(request);
+        size_t n = strlen(text);
+        if (write(fd, text, n) != (ssize_t)n)
+                return err_fail_errno(err, ERR_IO, errno, "speaking to the runner");
+        return true;
+}
+
+static char *read_answer(int fd) {
+        scoped(str_done) Str text = {0};
+        char bytes[4096];
+        for (;;) {
+                ssize_t n = read(fd, bytes, sizeof(bytes));
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return NULL;
+                str_add_n(&text, bytes, (size_t)n);
+                if (text.text[text.len - 1] == '\n')
+                        return str_take(&text);
+        }
+}
+
+static bool take_answer(const char *line, RunnerStarted *ret, Err *err) {
+        if (!line) {
+                err_fail(err, ERR_IO, "the runner ended before it had begun a run; nothing was changed");
+                return err_hint(err, "Try again; `belay runs` shows whether a run is open.");
+        }
+        scoped(js_freep) json_t *answer_line = js_parse(line, strlen(line), "the runner's answer", err);
+        if (!answer_line)
+                return false;
+        json_t *error = js_get(answer_line, "error");
+        if (!error) {
+                ret->run = (unsigned)js_int(answer_line, "run", 0);
+                ret->nothing = str_copy(js_str(answer_line, "nothing"));
+                return true;
+        }
+        const char *message = js_str(error, "message"), *hint = js_str(error, "hint");
+        err_fail(err, err_code_of_name(js_str(error, "code")), "%s", message ? message : "refused");
+        return hint ? err_hint(err, "%s", hint) : false;
+}
+
+bool runner_start(const State *state, json_t *request, RunnerStarted *ret, Err *err) {
+        scoped(js_freep) json_t *owned = request;
+        int in[2], out[2];
+        if (pipe2(in, O_CLOEXEC) != 0)
+                return err_fail_errno(err, ERR_IO, errno, "starting the runner");
+        scoped(close_fd) int in_read = in[0];
+        scoped(close_fd) int in_write = in[1];
+        if (pipe2(out, O_CLOEXEC) != 0)
+                return err_fail_errno(err, ERR_IO, errno, "starting the runner");
+        scoped(close_fd) int out_read = out[0];
+        scoped(close_fd) int out_write = out[1];
+        scoped(free_str) char *program = process_own_path();
+        char *const argv[] = {program, (char[]){"--state"}, state->root, (char[]){"runner"}, NULL};
+        const Detached what = {.argv = argv, .stdin_fd = in_read, .stdout_fd = out_write, .stderr_fd = -1};
+        RunnerStarted started = {0};
+        if (!process_start_detached(&what, &started.process, err) || !send_request(in_write, owned, err))
+                return err_context(err, "starting the runner");
+        close_fd(&in_write);
+        close_fd(&out_write);
+        in_write = out_write = -1;
+        scoped(free_str) char *line = read_answer(out_read);
+        if (!take_answer(line, &started, err))
+                return false;
+        *ret = started;
+        return true;
+}
+
+static bool write_wish(const State *state, unsigned run, int signal, Err *err) {
+        static const char *const words[] = {"cancel\n", "accept\n"};
+        const char *word = words[signal == SIGUSR2];
+        scoped(free_str) char *path = state_run_file(state, run, "request");
+        return file_write_durable(path, word, strlen(word), 0600, err);
+}
+
+bool runner_signal(const State *state, unsigned run, int signal, Err *err) {
+        scoped(run_done) Run known = {0};
+        if (!run_load(state, run, &known, err))
+                return false;
+        ProcessId owner = {0};
+        if (!known.state.owner || !process_from_json(known.state.owner, &owner) || !process_alive(&owner))
+                return err_fail(err, ERR_UNKNOWN, "run #%u has no living runner", run);
+        return write_wish(state, run, signal, err) && process_signal(&owner, signal, err);
+}

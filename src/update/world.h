@@ -1,0 +1,89 @@
+/*
+ * What the steps of a run work on: the service, where it comes from and goes to, the open backup, the
+ * drivers. Made either from a manifest (a new run) or from runs/<n>/ alone (recovery).
+ */
+#ifndef BELAY_UPDATE_WORLD_H
+#define BELAY_UPDATE_WORLD_H
+
+#include "backup/backup.h"
+#include "backup/restore.h"
+#include "base/err.h"
+#include "check/check.h"
+#include "check/log_file.h"
+#include "journal/events.h"
+#include "journal/run_state.h"
+#include "journal/state.h"
+#include "migrate/migrate.h"
+#include "model/release.h"
+#include "model/service.h"
+#include "platform/process.h"
+#include "runtime/runtime.h"
+#include "source/source.h"
+#include "update/options.h"
+#include "update/prober.h"
+
+typedef struct World {
+        const State *state;
+        Service *service; /* owned */
+        Options options;
+        Release from, to;
+        unsigned run;        /* 0: none yet */
+        char run_text[12];   /* "44": mark of files beside the data */
+        char *mark;          /* value of BELAY_RUN in children: unique on this machine */
+        const Runtime *runtime;
+        RuntimeContext runtime_at;
+        const Source *source;
+        SourceContext source_at;
+        const Cancel *cancel;
+        Events *events;
+        Backup *backup;            /* open between the two passes, only where they were begun */
+        BackupPlan backup_plan;    /* of preflight in this process */
+        bool backup_planned;
+        Prober *prober;
+        const RunState *run_state; /* of the run, once it has a journal */
+        const volatile int *accepted; /* set by `belay accept` while the watch goes on */
+} World;
+
+/* Takes `service`; fills in what only the state directory knows (the default store). */
+bool world_open(const State *state, Service *service, World *ret, Err *err);
+/* From runs/<n>/undo/belay.yaml and the PLAN record, nothing else. */
+bool world_of_run(const State *state, unsigned run, const RunState *run_state, World *ret, Err *err);
+void world_done(World *world);
+/* Names the run's files and the mark of its children. */
+void world_set_run(World *world, unsigned run);
+
+/* Below runs/<n>/undo/ and runs/<n>/output; owned. */
+char *world_undo_file(const World *world, const char *name);
+char *world_output_dir(const World *world);
+const char *world_store(const World *world); /* where this run's backup is */
+
+/*
+ * What checks, migrations and the watch need to know of the service as it is for one version: values
+ * for ${version}, the env file, the user, the log. Secrets are in here: it is never printed.
+ */
+typedef struct Looking {
+        Pair *env;
+        size_t n_env;
+        Strv secrets;        /* values that no message may show */
+        char port[12];
+        char *log_path;
+        LogFile log_file;
+        LogReader log;
+        RuntimeDescription user;
+        bool as_user;
+        CheckContext check;  /* ready for use; borrows from here */
+} Looking;
+bool looking_open(const World *world, const Release *release, Looking *ret, Err *err);
+void looking_done(Looking *looking);
+MigrateContext looking_migrate(const World *world, const Looking *looking);
+
+/* Asks the checks: `now` as they are, else waiting for a start. With `only` (titles), only those. */
+bool world_ask_checks(const World *world, const Release *release, bool now, const LogPlace *log_from,
+                      char *const *only, ChecksOutcome *ret, Err *err);
+/* The facts of a step's INTENT, or what it observed, of this run; borrowed, NULL when there are none. */
+const json_t *world_facts(const World *world, const char *step);
+const json_t *world_observed(const World *world, const char *step);
+/* A request for passes of this run's backup, by its id. Extras are the caller's. */
+BackupRequest world_backup_request(const World *world, const char *id);
+
+#endif

@@ -1,0 +1,138 @@
+/*
+ * Where versions come from. One driver so far, "git": a checkout whose tracked files are moved from
+ * commit to commit in place.
+ *
+ * The order of calls in an update, and what each may cost:
+ *
+ *     const Source *source = source_of(service);
+ *     SourceContext context = {.service = service, .state = state, .mark = "44", .allowed = env_files};
+ *     source->installed(&context, &from, err)            // reads files; a git process only when it must
+ *     source->resolve(&context, "1.2.0", &from, &to, err)       // network
+ *     source->preflight(&context, &to, &findings, err)          // no network
+ *     source->fetch(&context, &to, err)         // network; then lays the changed files out beside, synced
+ *     ------------------------------------------ ARM, quiesce: from here on nothing needs network or room
+ *     source->place_facts(&context, &to, facts, err)            // the step's prepare: only looks
+ *     source->place(&context, facts, err)       // renames; each file is old or new at any moment
+ *     source->unplace(&context, facts, err)     // back to exactly the HEAD, index and files from before
+ *     source->observe(&context, facts, &truth, &why, err)
+ *     source->cleanup(&context, keep, n, err)   // after COMMIT, after all is undone, and after an abort
+ *
+ * place and unplace may be killed at any moment and called again; each finishes what the earlier call
+ * began. They leave untracked files alone, and those of `allowed` (configuration that Belay edits).
+ * The caller holds the locks of service and directory during preflight to cleanup, and has ended what
+ * a dead runner left behind: then an index.lock that Belay wrote (it says so inside) has no owner and
+ * is taken over. One that Belay did not write is never removed.
+ *
+ * A rollback to an older version is the same: fetch with a Release whose commit is here already needs
+ * no network.
+ *
+ * Errors: ERR_USAGE text that can be no version; ERR_REFUSED no such version, moved tag, files in the
+ * way, not a checkout; ERR_REMOTE the remote does not answer or does not let us in; ERR_DRIFT
+ * somebody else changed HEAD or the files; ERR_TOOL git failed otherwise; ERR_TIMEOUT, ERR_CANCELLED.
+ * Passwords in addresses appear in no message.
+ */
+#ifndef BELAY_SOURCE_SOURCE_H
+#define BELAY_SOURCE_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/js.h"
+#include "base/str.h"
+#include "journal/state.h"
+#include "model/release.h"
+#include "model/service.h"
+#include "platform/process.h"
+
+typedef struct SourceContext {
+        const Service *service;
+        const State *
+                state; /* services/<name>/tags.json: commits of tags that Belay knows; NULL: knows none */
+        const char *
+                mark; /* the run, for BELAY_RUN and for what is laid out beside; NULL outside runs */
+        const char *log_path; /* output of the programs is appended here, or NULL */
+        const Cancel *cancel; /* or NULL */
+        char *const *
+                allowed; /* absolute paths of configuration that Belay edits: never placed; or NULL */
+} SourceContext;
+
+/* What the remote offers. */
+typedef struct Offers {
+        Release *releases; /* versions, the newest first; for a branch its head alone */
+        bool *moved;       /* for each: its tag had another commit when Belay first saw it */
+        size_t n;
+        Strv ignored; /* tags under the glob that are no versions */
+} Offers;
+void offers_done(Offers *offers);
+
+typedef enum FindingLevel { FINDING_NOTE, FINDING_WARNING, FINDING_REFUSAL } FindingLevel;
+
+typedef struct SourceFinding {
+        FindingLevel level;
+        const char *code;     /* "local-changes", "in-the-way", "refspec", ...; static, for JSON */
+        char *message, *hint; /* owned; hint may be NULL */
+        bool fixable;         /* source->fix mends it: `--fix` */
+} SourceFinding;
+
+typedef struct SourceFindings {
+        SourceFinding *items;
+        size_t n;
+        bool target_seen; /* the target's files were compared, too; false before its objects are here */
+} SourceFindings;
+void source_findings_done(SourceFindings *findings);
+/* The first refusal as an error (ERR_REFUSED) that lists them all; true when there is none. */
+bool source_findings_ok(const SourceFindings *findings, Err *err);
+
+/* The same order as the engine's StepTruth. */
+typedef enum SourceTruth {
+        SOURCE_NOT_APPLIED,
+        SOURCE_PARTLY,
+        SOURCE_APPLIED,
+        SOURCE_UNKNOWN,
+        SOURCE_DRIFT,
+} SourceTruth;
+
+typedef struct Source {
+        const char *name;
+        /* What the checkout holds: tag, version and commit. A commit without a version's tag gives a
+         * description as tag ("v1.0.0-3-gabc1234") and "1.0.0+3.gabc1234" as version; where a branch is
+         * followed, the branch as tag and the first 12 digits of the commit as version. */
+        bool (*installed)(const SourceContext *context, Release *ret, Err *err);
+        /* Asks the remote. Remembers commits of tags seen for the first time. */
+        bool (*list)(const SourceContext *context, Offers *ret, Err *err);
+        /* `wanted` with or without leading v; NULL: the newest of the channel, never a pre-release, never
+         * older than `installed` (which may be NULL). Refuses a tag that moved. */
+        bool (*resolve)(const SourceContext *context, const char *wanted, const Release *installed,
+                Release *ret, Err *err);
+        /* Looks for everything that would be in the way. `to` may be NULL. True also with refusals found:
+         * they are in *ret (zero-initialised by the caller, appended to). False: could not look. */
+        bool (*preflight)(
+                const SourceContext *context, const Release *to, SourceFindings *ret, Err *err);
+        /* Mends what preflight found fixable; *ret_done says in words what was done. */
+        bool (*fix)(const SourceContext *context, Strv *ret_done, Err *err);
+        /* Brings the commit of `to`, checks it, pins the one that is installed, and lays out the files that
+         * differ, old and new, below .git/belay/. Touches nothing of the user's. May be called again. */
+        bool (*fetch)(const SourceContext *context, const Release *to, Err *err);
+        /* Fills `facts` (an empty object): small, and everything that place, unplace, observe need. Looks
+         * at HEAD and the files again: ERR_DRIFT when they are no longer what fetch saw. */
+        bool (*place_facts)(
+                const SourceContext *context, const Release *to, json_t *facts, Err *err);
+        bool (*place)(const SourceContext *context, const json_t *facts, Err *err);
+        bool (*unplace)(const SourceContext *context, const json_t *facts, Err *err);
+        /* *ret_why (may be NULL) says for PARTLY and DRIFT what differs; owned, or NULL. */
+        bool (*observe)(const SourceContext *context, const json_t *facts, SourceTruth *ret,
+                char **ret_why, Err *err);
+        /* Removes what was laid out beside, a leftover lock of Belay's own, and Belay's references but those of
+         * the commits in `keep` (n of them) and of HEAD. */
+        bool (*cleanup)(const SourceContext *context, const char *const *keep, size_t n, Err *err);
+} Source;
+
+/* The driver of this service; never NULL (the manifest knows no others). */
+const Source *source_of(const Service *service);
+const Source *source_find(const char *name); /* NULL: no such driver */
+
+/* Forgets the commit that Belay knows for a tag, so that a moved one is accepted (a person said so). */
+bool source_forget_tag(const State *state, const char *service, const char *tag, Err *err);
+
+#endif

@@ -4,14 +4,15 @@
 #   fault    build-fault/   the same with fault points, and the tests
 #   asan     build-asan/    AddressSanitizer and UndefinedBehaviorSanitizer, fault points, tests
 #   clang    build-clang/   clang, fault points, tests
-# WERROR=true makes warnings errors. Output is shown only when something is wrong, or with VERBOSE=1.
+# Warnings are errors in all but release; WERROR=true|false says otherwise. Output is shown only when something is wrong, or with VERBOSE=1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 variant=${1:-release}
 shift || true
 export CC=${CC:-gcc}
-options=(-Dwerror="${WERROR:-false}")
+options=()
+[ "$variant" = release ] && werror=false || werror=true
 case $variant in
 release) dir=build options+=(--prefix "${PREFIX:-/usr/local}") ;;
 fault) dir=build-fault options+=(-Dfault=true -Dtests=true) ;;
@@ -22,6 +23,8 @@ clang) dir=build-clang options+=(-Dfault=true -Dtests=true) CC=clang ;;
         exit 2
         ;;
 esac
+
+options+=(-Dwerror="${WERROR:-$werror}")
 
 # Meson does not see a new room or a new test file by itself: a changed list configures again.
 list=$(

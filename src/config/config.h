@@ -3,12 +3,13 @@
  * values, with everything else kept (model/envfile.h).
  *
  *     ConfigChange change = {.spec = &service->configuration, .directory = service->directory,
- *                            .set = expanded, .n_set = n, .from_version = "1.0.0", .undo_path = ".../undo/env"};
+ *                            .set = expanded, .n_set = n, .from_version = "1.0.0",
+ *                            .state = state, .service = name, .undo_path = ".../undo/env"};
  *     config_prepare(&change, facts, err)       // reads; saves old and new text beside undo_path
  *     config_apply(facts, err)                  // one durable write; ERR_DRIFT when the file has changed
  *     config_undo(facts, &took_back, err)       // old bytes, or key by key when the user edited meanwhile
  *     config_observe(facts, &truth, err)
- *     config_cleanup(facts, err)                // after COMMIT: the saved new text goes, and older .env.backup.*
+ *     config_cleanup(state, name, facts, err)   // after COMMIT: the saved new text goes, and older .env.backup.*
  *
  * facts = {path, undo, target, backup, existed, before, after, mode, uid, gid, set: [{key, existed}], secrets: [key]}:
  * hashes and names, never a value. Values are only in the env file, in `.env.backup.<version>` beside
@@ -27,6 +28,7 @@
 #include "base/err.h"
 #include "base/js.h"
 #include "base/str.h"
+#include "journal/state.h"
 #include "model/service.h"
 
 typedef struct ConfigChange {
@@ -62,8 +64,8 @@ bool config_undo(const json_t *facts, bool *ret_by_key, Err *err);
 /* APPLIED and NOT_APPLIED by hash; PARTLY: other bytes, but each of Belay's keys means the old or the new
  * value, so undo can take it back; DRIFT: it cannot. */
 bool config_observe(const json_t *facts, ConfigTruth *ret, Err *err);
-/* Removes the saved new text and the `.env.backup.*` of earlier attempts; the newest backup stays until the
- * next success. */
-bool config_cleanup(const json_t *facts, Err *err);
+/* After a success: removes the saved new text and every backup that earlier runs left; this run's backup
+ * stays until the next success. (A run that was undone leaves all of them.) */
+bool config_cleanup(const State *state, const char *service, const json_t *facts, Err *err);
 
 #endif

@@ -11,8 +11,8 @@
  *     config_observe(facts, &truth, err)
  *     config_cleanup(state, name, facts, err)   // after COMMIT: the saved new text goes, and older .env.backup.*
  *
- * facts = {path, undo, target, backup, existed, before, after, mode, uid, gid, set: [{key, existed}], secrets: [key]}:
- * hashes and names, never a value. Values are only in the env file, in `.env.backup.<version>` beside
+ * facts = {path, undo, backup, existed, changed, before, after, mode, uid, gid, set: [{key, existed}],
+ * secrets: [key]}: what changes, as hashes and names, never a value. Values are only in the env file, in `.env.backup.<version>` beside
  * it and in the two files below runs/<n>/undo/, all with the mode of the env file or 0600.
  *
  * Every function may be killed and called again. prepare changes nothing but its own two files.
@@ -37,6 +37,9 @@ typedef struct ConfigChange {
         const Pair *set;        /* spec->set with the values expanded */
         size_t n_set;
         const char *from_version; /* names the backup; what cannot be in a file name becomes '_' */
+        const State
+                *state; /* services/<service>/env_backups.json lists the backups that Belay left */
+        const char *service;
         const char *undo_path; /* absolute, below runs/<n>/undo/; "<undo_path>.new" is used, too */
 } ConfigChange;
 

@@ -162,7 +162,8 @@ def run_pytest(patterns, until, options):
     for number, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)\b",
                                    out.splitlines()[-1] if out.strip() else ""):
         counts.add(Counts(**{{"error": "failed", "errors": "failed"}.get(word, word): int(number)}))
-    if status not in (0, 5) and counts.failed == 0:
+    ended_early = status == 0 and counts.passed + counts.skipped == 0
+    if counts.failed == 0 and (status not in (0, 5) or ended_early):
         counts.failed = 1
     with open(figures.name, encoding="utf-8") as lines:     # what a sweep says it tried
         for line in lines:

@@ -126,6 +126,12 @@ typedef struct Source {
         /* Removes what was laid out beside, a leftover lock of Belay's own, and Belay's references but those of
          * the commits in `keep` (n of them) and of HEAD. */
         bool (*cleanup)(const SourceContext *context, const char *const *keep, size_t n, Err *err);
+        /* The files of a release's tree whose objects are here (after fetch, or the installed one): paths relative to
+         * service->directory, those below it only. What migrations there are is known from these before place. */
+        bool (*tree)(const SourceContext *context, const Release *release, Strv *ret_paths, Err *err);
+        /* The bytes of one of them, owned, NUL-terminated; at most LIMIT_CHILD_OUTPUT. */
+        bool (*tree_file)(const SourceContext *context, const Release *release, const char *path, char **ret,
+                          size_t *ret_bytes, Err *err);
 } Source;
 
 /* The driver of this service; never NULL (the manifest knows no others). */

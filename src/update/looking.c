@@ -10,8 +10,10 @@
 #include "platform/file.h"
 #include "update/world.h"
 
-static bool is_secret_name(const char *name) {
+/* Looks at NAME in "NAME=value". */
+static bool is_secret_name(const char *setting) {
         static const char *const words[] = {"SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "DSN", "_URL"};
+        scoped(free_str) char *name = str_copy_n(setting, strcspn(setting, "="));
         for (size_t i = 0; i < COUNT_OF(words); i++)
                 if (strcasestr(name, words[i]))
                         return true;
@@ -26,15 +28,15 @@ static bool read_env(const Service *service, Looking *looking, Err *err) {
                 return true;
         if (!file_read_if(path, LIMIT_ENV_FILE, &text, &bytes, err))
                 return false;
-        scoped(envfile_done) EnvFile file = {0};
-        if (!text || !envfile_parse(text, &file, err))
-                return !text || err_context(err, "reading '%s'", path);
-        for (size_t i = 0; i < file.n; i++) {
-                const Pair pair = {str_copy(file.entries[i].name), str_copy(file.entries[i].value)};
-                PUSH(looking->env, looking->n_env, pair);
-                bool secret = is_secret_name(pair.name) && strlen(pair.value) >= 4;
-                if (secret)
-                        strv_add(&looking->secrets, pair.value);
+        if (!text)
+                return true;
+        if (!envfile_values(text, &looking->env, err))
+                return err_context(err, "reading '%s'", path);
+        explicit_bzero(text, bytes);
+        for (size_t i = 0; looking->env && looking->env[i]; i++) {
+                const char *value = strchr(looking->env[i], '=');
+                if (value && strlen(value + 1) >= 4 && is_secret_name(looking->env[i]))
+                        strv_add(&looking->secrets, value + 1);
         }
         return true;
 }
@@ -44,7 +46,7 @@ static void add_header_secrets(const Service *service, Looking *looking) {
                 for (size_t k = 0; k < service->checks[i].n_headers; k++) {
                         scoped(value_freep) char *text = NULL;
                         const Value *value = &service->checks[i].headers[k].value;
-                        if (value_resolve(value, looking->env, looking->n_env, &text, NULL) && strlen(text) >= 8)
+                        if (value_resolve(value, looking->env, &text, NULL) && strlen(text) >= 8)
                                 strv_add(&looking->secrets, text);
                 }
 }
@@ -79,7 +81,6 @@ bool looking_open(const World *world, const Release *release, Looking *ret, Err 
                 .service = service,
                 .values = expansion_of(world, release, looking->port),
                 .env = looking->env,
-                .n_env = looking->n_env,
                 .log = &looking->log,
                 .uid = looking->user.uid,
                 .gid = looking->user.gid,
@@ -91,16 +92,16 @@ bool looking_open(const World *world, const Release *release, Looking *ret, Err 
         return true;
 }
 
+static void wipe(Strv secrets) {
+        for (size_t i = 0; secrets && secrets[i]; i++)
+                explicit_bzero(secrets[i], strlen(secrets[i]));
+        strv_free(secrets);
+}
+
 void looking_done(Looking *looking) {
         check_context_done(&looking->check);
-        for (size_t i = 0; i < looking->n_env; i++) {
-                free(looking->env[i].name);
-                value_freep(&looking->env[i].value);
-        }
-        free(looking->env);
-        for (size_t i = 0; looking->secrets && looking->secrets[i]; i++)
-                explicit_bzero(looking->secrets[i], strlen(looking->secrets[i]));
-        strv_free(looking->secrets);
+        wipe(looking->env);
+        wipe(looking->secrets);
         free(looking->log_path);
         runtime_description_done(&looking->user);
         *looking = (Looking){0};
@@ -111,7 +112,6 @@ MigrateContext looking_migrate(const World *world, const Looking *looking) {
                 .service = world->service,
                 .state = world->state,
                 .env = looking->env,
-                .n_env = looking->n_env,
                 .uid = looking->user.uid,
                 .gid = looking->user.gid,
                 .as_user = looking->as_user,

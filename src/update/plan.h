@@ -28,6 +28,7 @@ typedef struct Plan {
         Strv notes;       /* whole sentences: warnings, what is skipped and why */
         uint64_t bytes_needed, bytes_free;
         char *store;      /* where the backup goes */
+        json_t *data;     /* rollback and restore: {"backup", "only"}; or NULL */
         int64_t downtime_ms; /* of the last updates, -1 unknown */
         char id[9];       /* changes when anything that the plan rests on changes */
 } Plan;

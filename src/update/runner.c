@@ -24,7 +24,7 @@
 #include "update/world.h"
 
 /* Set by signal handlers only. */
-static Cancel cancel_wish;
+static Cancel cancel_wish, watch_cancel;
 static volatile int accepted;
 
 typedef struct Runner {
@@ -56,10 +56,11 @@ static void runner_done(Runner *runner) {
 static void on_signal(int signal_number) {
         if (signal_number == SIGUSR2)
                 accepted = 1;
-        else if (signal_number == SIGINT)
-                cancel_wish.requested = 2;
         else
-                cancel_wish.requested = 1;
+                cancel_wish.requested = signal_number == SIGINT ? 2 : 1;
+        /* During the watch Ctrl-C only ends the following of it. */
+        if (signal_number != SIGINT)
+                watch_cancel.requested = 1;
 }
 
 static void set_up_signals(void) {
@@ -223,6 +224,7 @@ static void add_run_event(Runner *runner) {
 static Engine engine_of(Runner *runner, const Story *story) {
         runner->world.run_state = &runner->run_state;
         runner->world.accepted = &accepted;
+        runner->world.watch_cancel = &watch_cancel;
         runner->world.cancel = &cancel_wish;
         return (Engine){
                 .story = story,

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "config/config.h"
 #include "manifest/manifest.h"
 #include "platform/file.h"
 #include "update/known.h"
@@ -24,10 +25,14 @@ bool world_open(const State *state, Service *service, World *ret, Err *err) {
                 .cancel = ret->cancel,
                 .runtime = runtime_for(service),
                 .runtime_at = {.service = service, .state = state},
-                .source = source_for(service),
+                .source = source_of(service),
                 .source_at = {.service = service, .state = state},
         };
         ret->source_at.cancel = ret->cancel;
+        /* Configuration that Belay edits is never placed by the source. */
+        if (config_wanted(&service->configuration))
+                strv_add(&ret->allowed, service->configuration.env_file);
+        ret->source_at.allowed = ret->allowed;
         return true;
 }
 
@@ -63,7 +68,10 @@ bool world_of_run(const State *state, unsigned run, const RunState *run_state, W
 void world_set_run(World *world, unsigned run) {
         world->run = run;
         snprintf(world->run_text, sizeof(world->run_text), "%u", run);
-        str_replace_owned(&world->mark, str_format("%s:%u", world->state->root, run));
+        char sum[65];
+        sha256_hex(world->state->root, strlen(world->state->root), sum);
+        str_replace_owned(&world->mark, str_format("%.8s-%u", sum, run));
+        str_replace_owned(&world->undo_dir, state_run_file(world->state, run, "undo"));
         world->source_at.mark = world->mark;
 }
 
@@ -74,25 +82,26 @@ void world_done(World *world) {
         release_done(&world->from);
         release_done(&world->to);
         free(world->mark);
+        free(world->undo_dir);
+        strv_free(world->allowed);
         service_freep(&world->service);
         *world = (World){0};
 }
 
 char *world_undo_file(const World *world, const char *name) {
-        scoped(free_str) char *undo = state_run_file(world->state, world->run, "undo");
-        return path_join(undo, name);
+        return path_join(world->undo_dir, name);
 }
 
 char *world_output_dir(const World *world) { return state_run_file(world->state, world->run, "output"); }
 
 const char *world_store(const World *world) { return world->service->backup.local_stores[0]; }
 
-const json_t *world_facts(const World *world, const char *step) {
+json_t *world_facts(const World *world, const char *step) {
         const StepRecord *record = world->run_state ? run_state_step(world->run_state, step, NULL) : NULL;
         return record ? record->facts : NULL;
 }
 
-const json_t *world_observed(const World *world, const char *step) {
+json_t *world_observed(const World *world, const char *step) {
         const StepRecord *record = world->run_state ? run_state_step(world->run_state, step, NULL) : NULL;
         return record ? record->observed : NULL;
 }

@@ -29,10 +29,12 @@ typedef struct World {
         Release from, to;
         unsigned run;        /* 0: none yet */
         char run_text[12];   /* "44": mark of files beside the data */
+        char *undo_dir;      /* runs/<n>/undo */
         char *mark;          /* value of BELAY_RUN in children: unique on this machine */
         const Runtime *runtime;
         RuntimeContext runtime_at;
         const Source *source;
+        Strv allowed;        /* for source_at */
         SourceContext source_at;
         const Cancel *cancel;
         Events *events;
@@ -41,7 +43,9 @@ typedef struct World {
         bool backup_planned;
         Prober *prober;
         const RunState *run_state; /* of the run, once it has a journal */
-        const volatile int *accepted; /* set by `belay accept` while the watch goes on */
+        /* Ends the watch early: set with `accepted` by `belay accept`, with `cancel` by `belay cancel`. */
+        const Cancel *watch_cancel;
+        const volatile int *accepted;
 } World;
 
 /* Takes `service`; fills in what only the state directory knows (the default store). */
@@ -62,8 +66,7 @@ const char *world_store(const World *world); /* where this run's backup is */
  * for ${version}, the env file, the user, the log. Secrets are in here: it is never printed.
  */
 typedef struct Looking {
-        Pair *env;
-        size_t n_env;
+        Strv env;            /* "NAME=value" of the env file */
         Strv secrets;        /* values that no message may show */
         char port[12];
         char *log_path;
@@ -81,8 +84,8 @@ MigrateContext looking_migrate(const World *world, const Looking *looking);
 bool world_ask_checks(const World *world, const Release *release, bool now, const LogPlace *log_from,
                       char *const *only, ChecksOutcome *ret, Err *err);
 /* The facts of a step's INTENT, or what it observed, of this run; borrowed, NULL when there are none. */
-const json_t *world_facts(const World *world, const char *step);
-const json_t *world_observed(const World *world, const char *step);
+json_t *world_facts(const World *world, const char *step);
+json_t *world_observed(const World *world, const char *step);
 /* A request for passes of this run's backup, by its id. Extras are the caller's. */
 BackupRequest world_backup_request(const World *world, const char *id);
 

@@ -1,0 +1,162 @@
+#include "update/backups.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/own.h"
+#include "backup/retention.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "update/known.h"
+#include "update/log_tail.h"
+#include "update/runs.h"
+
+enum { LOG_LINES = 500 };
+
+const char *backups_run_id(const World *world) {
+        const json_t *facts = world_facts(world, "backup");
+        return facts ? js_str(facts, "backup") : NULL;
+}
+
+bool backups_plan(World *world, Err *err) {
+        if (world->backup_planned)
+                return true;
+        const BackupRequest request = world_backup_request(world, NULL);
+        world->backup_planned = backup_plan(&request, &world->backup_plan, err);
+        return world->backup_planned;
+}
+
+/* service.json: how it ran, for whoever restores by hand. */
+static char *describe(const World *world, const Release *release) {
+        const ProcessSpec *process = &world->service->process;
+        scoped(js_freep) json_t *object = json_object();
+        scoped(free_str) char *command = strv_join(process->command, " ");
+        js_set_str(object, "service", world->service->name);
+        js_set_str(object, "runtime", world->runtime->name);
+        js_set_str(object, "command", command);
+        js_set_str(object, "directory", process->directory);
+        js_set_str(object, "user", process->user);
+        js_set_int(object, "port", process->port);
+        js_set(object, "version", release_to_json(release));
+        return js_pretty(object);
+}
+
+bool backups_begin(World *world, const char *id, const Release *release, const char *reason, Backup **ret, Err *err) {
+        const Service *service = world->service;
+        if (!backups_plan(world, err))
+                return false;
+        scoped(js_freep) json_t *migrations = migrate_record_export(world->state, service->name, err);
+        if (!migrations)
+                return false;
+        scoped(free_str) char *description = describe(world, release);
+        scoped(free_str) char *log_path = world->runtime->log_path(&world->runtime_at);
+        scoped(free_str) char *log = log_tail(log_path, LOG_LINES);
+        scoped(free_str) char *manifest = str_copy_n(service->manifest_text, service->manifest_bytes);
+        const BackupExtra extras[] = {
+                {.name = "belay.yaml", .text = manifest, .belongs = service->manifest_path},
+                {.name = "service.json", .text = description},
+                {.name = "logs.txt", .text = log},
+                {.name = ".env", .path = service->configuration.env_file, .belongs = service->configuration.env_file},
+        };
+        BackupRequest request = world_backup_request(world, id);
+        request.version = release->version ? release->version : "unknown";
+        request.reference = release->reference;
+        request.reason = reason;
+        request.migrations = migrations;
+        request.extras = extras;
+        request.n_extras = service->configuration.env_file ? COUNT_OF(extras) : COUNT_OF(extras) - 1;
+        return backup_begin(&request, &world->backup_plan, ret, err);
+}
+
+bool backups_reopen(World *world, Backup **ret, Err *err) {
+        const char *id = backups_run_id(world);
+        if (!id)
+                return err_fail(err, ERR_BUG, "this run has taken no backup");
+        const BackupRequest request = world_backup_request(world, id);
+        return backup_reopen(&request, ret, err);
+}
+
+bool backups_take(World *world, const Release *release, const char *reason, Published *ret, Err *err) {
+        char id[33];
+        backup_new_id(id);
+        backup_plan_done(&world->backup_plan);
+        world->backup_plan = (BackupPlan){0};
+        world->backup_planned = false;
+        scoped(backup_freep) Backup *backup = NULL;
+        scoped(pass_stats_done) PassStats stats = {0};
+        if (backups_begin(world, id, release, reason, &backup, err) && backup_first_pass(backup, err) &&
+            backup_prove(backup, 2, err) && backup_second_pass(backup, &stats, err) &&
+            backup_merge_publish(backup, ret, err))
+                return true;
+        backup_freep(&backup);
+        backup = NULL;
+        (void)backup_discard(world_store(world), world->service->name, id, NULL);
+        return err_context(err, "backing up %s", world->service->name);
+}
+
+RestoreRequest backups_restore_request(const World *world, const char *id, const char *only, const char *mark) {
+        return (RestoreRequest){
+                .store = world_store(world),
+                .service = world->service->name,
+                .backup = id,
+                .only = only,
+                .mark = mark,
+                .run = world->run,
+                .version = world->to.version,
+                .note_dir = world->undo_dir,
+        };
+}
+
+static const char *const MIGRATIONS_FILE = "migrations.json";
+
+bool backups_save_migrations(const World *world, Err *err) {
+        scoped(js_freep) json_t *record = migrate_record_export(world->state, world->service->name, err);
+        if (!record)
+                return false;
+        scoped(free_str) char *text = js_line(record);
+        scoped(free_str) char *path = world_undo_file(world, MIGRATIONS_FILE);
+        return file_write_durable(path, text, strlen(text), 0600, err);
+}
+
+bool backups_put_back_migrations(const World *world, Err *err) {
+        scoped(free_str) char *path = world_undo_file(world, MIGRATIONS_FILE);
+        scoped(free_str) char *text = NULL;
+        size_t bytes = 0;
+        if (!file_read(path, LIMIT_STATE_FILE, &text, &bytes, err))
+                return false;
+        scoped(js_freep) json_t *record = js_parse(text, bytes, path, err);
+        return record && migrate_record_import(world->state, world->service->name, record, err);
+}
+
+bool backups_import_migrations(const World *world, const char *id, Err *err) {
+        const char *service = world->service->name;
+        scoped(backup_info_done) BackupInfo info = {0};
+        if (!backup_find(world_store(world), service, id, &info, err))
+                return false;
+        return migrate_record_import(world->state, service, js_get(info.manifest, "migrations"), err);
+}
+
+bool backups_prune(const World *world, bool dry_run, Strv *ret_names, Err *err) {
+        const Service *service = world->service;
+        scoped(installed_done) Installed installed = {0};
+        if (!installed_load(world->state, service->name, &installed, err))
+                return false;
+        scoped(strv_freep) Strv pinned = NULL;
+        if (installed.previous_backup)
+                strv_add(&pinned, installed.previous_backup);
+        if (backups_run_id(world))
+                strv_add(&pinned, backups_run_id(world));
+        const RetentionPolicy policy = {
+                .last = service->backup.keep_last,
+                .days = service->backup.keep_days,
+                .running_version = installed.current.version,
+                .rollback_version = installed.previous.version,
+                .pinned = pinned,
+                .now_ms = clock_wall_ms(),
+        };
+        for (size_t i = 0; service->backup.local_stores[i]; i++)
+                if (!retention_run(service->backup.local_stores[i], service->name, &policy, dry_run, ret_names, err))
+                        return false;
+        return true;
+}

@@ -1,0 +1,119 @@
+/*
+ * Which way back (spec: rollback.data). Before verify has passed nobody was told that the new version
+ * serves: the data goes back whenever it differs. Afterwards users may have been told that something is
+ * saved, and that is never taken away without a person, or without `always`.
+ */
+#include <stdlib.h>
+
+#include "base/own.h"
+#include "update/backups.h"
+#include "update/steps.h"
+
+static const StepRecord *step_of(const RunState *run, const char *name) { return run_state_step(run, name, NULL); }
+
+static bool was_done(const RunState *run, const char *name) {
+        const StepRecord *step = step_of(run, name);
+        return step && step->forward == STEP_DONE;
+}
+
+/* A migration that began: whether or not it says that it is done, the data is not what it was. */
+static bool migration_began(const RunState *run, bool only_open) {
+        for (size_t i = 0; i < run->n_steps; i++) {
+                const StepRecord *step = &run->steps[i];
+                bool migrates = str_equal(step->name, "migrate") || str_equal(step->name, "migrate-after");
+                if (migrates && step->forward != STEP_NOT_BEGUN && (!only_open || step->forward != STEP_DONE))
+                        return true;
+        }
+        return false;
+}
+
+static bool revert(json_t *decision, const char *why) {
+        js_set_str(decision, "data", "revert");
+        js_set_str(decision, "why", why);
+        return true;
+}
+
+static bool restore(json_t *decision, const char *why) {
+        js_set_str(decision, "data", "restore");
+        js_set_str(decision, "why", why);
+        return true;
+}
+
+/* Nothing was written since verify passed: what the new version did so far nobody relies on. */
+static bool written_since_verify(const World *world, bool *ret, Err *err) {
+        const char *then = js_str(world_observed(world, "verify"), "fingerprint");
+        scoped(free_str) char *now = NULL;
+        if (!backup_fingerprint(world->service, &now, err))
+                return false;
+        *ret = !then || !str_equal(then, now);
+        return true;
+}
+
+static void describe_loss(const BackupLoss *loss, json_t *decision) {
+        json_t *lines = json_array();
+        for (size_t i = 0; loss->lines && loss->lines[i]; i++)
+                json_array_append_new(lines, json_string(loss->lines[i]));
+        js_set(decision, "would_lose", lines);
+        js_set_int(decision, "rows_more", loss->rows_more);
+        js_set_int(decision, "rows_fewer", loss->rows_fewer);
+        js_set_int(decision, "files_changed", (int64_t)(loss->files_changed + loss->files_added));
+}
+
+static bool decide_in_watch(const World *world, json_t *decision, bool *ret_wait, Err *err) {
+        scoped(backup_loss_done) BackupLoss loss = {0};
+        bool written = false;
+        if (!backup_loss(world_store(world), world->service->name, backups_run_id(world), &loss, err))
+                return false;
+        if (!loss.changed)
+                return revert(decision, "the data is as it was at the last backup pass");
+        if (!loss.schema_changed && !loss.fewer_rows && !loss.missing_files)
+                return revert(decision, "the data has the old layout, and nothing of it is missing");
+        if (!written_since_verify(world, &written, err))
+                return false;
+        describe_loss(&loss, decision);
+        if (!written)
+                return restore(decision, "the data was changed, and nothing was written since verify passed");
+        *ret_wait = true;
+        js_set_str(decision, "why", "data was written under the new version since verify passed, and the old version "
+                                    "may not do with it");
+        return true;
+}
+
+static bool decide_before_verify(const World *world, const RunState *run, json_t *decision) {
+        if (migration_began(run, true))
+                return restore(decision, "a migration had begun");
+        js_set_str(decision, "data", "if_changed");
+        js_set_str(decision, "why", migration_began(run, false) ? "a migration had run" : "it had not been verified yet");
+        (void)world;
+        return true;
+}
+
+bool decide_rollback(void *world, const RunState *run, RollbackCause cause, const char *step, json_t *decision,
+                     bool *ret_wait, Err *err) {
+        const World *w = world;
+        static const char *const causes[] = {"failed", "cancelled", "interrupted"};
+        js_set_str(decision, "cause", causes[cause]);
+        js_set_str(decision, "step", step);
+        /* Without a complete backup nothing after it can have been done, or none was wanted. */
+        if (!was_done(run, "second-pass"))
+                return revert(decision, "the data was not touched");
+        switch (w->service->rollback_data) {
+        case ROLLBACK_NEVER:
+                return revert(decision, "rollback.data is never");
+        case ROLLBACK_ALWAYS:
+                return restore(decision, "rollback.data is always");
+        case ROLLBACK_ASK:
+                *ret_wait = !js_bool(run->wait, "answered", false) && !run->waiting;
+                js_set_str(decision, "why", "rollback.data is ask");
+                if (!*ret_wait)
+                        js_set_str(decision, "data", "if_changed");
+                return true;
+        case ROLLBACK_AUTO:
+                break;
+        }
+        if (!was_done(run, "verify"))
+                return decide_before_verify(w, run, decision);
+        if (cause == CAUSE_CANCELLED && run->waiting)
+                return restore(decision, "a person decided to go back");
+        return decide_in_watch(w, decision, ret_wait, err);
+}

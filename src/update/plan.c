@@ -1,0 +1,144 @@
+#include "update/plan.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "base/units.h"
+#include "platform/file.h"
+#include "update/known.h"
+
+void plan_done(Plan *plan) {
+        free(plan->nothing);
+        free(plan->title);
+        release_done(&plan->from);
+        release_done(&plan->to);
+        for (size_t i = 0; i < plan->n_lines; i++) {
+                free(plan->lines[i].instance);
+                free(plan->lines[i].text);
+                free(plan->lines[i].undo);
+        }
+        free(plan->lines);
+        strv_free(plan->notes);
+        free(plan->store);
+        json_decref(plan->data);
+        *plan = (Plan){0};
+}
+
+/* What happens to the service while a step runs follows from where the step stands. */
+static const char *service_during(const Plan *plan, const Step *step) {
+        if (step == NULL || step->flags & STEP_INTERRUPTS)
+                return "STOPS";
+        if (step->phase == PHASE_START && str_equal(step->name, "start"))
+                return "STARTS";
+        bool stopped = false, started = false;
+        for (size_t i = 0; i < plan->n_lines; i++) {
+                stopped = stopped || plan->lines[i].step->flags & STEP_INTERRUPTS;
+                started = started || str_equal(plan->lines[i].step->name, "start");
+        }
+        return stopped && !started ? "stopped" : "runs";
+}
+
+void plan_add(Plan *plan, const Step *step, char *instance, char *text, const char *undo) {
+        const PlanLine line = {
+                .step = step,
+                .instance = instance,
+                .text = text,
+                .service = service_during(plan, step),
+                .undo = str_copy(undo ? undo : "–"),
+        };
+        PUSH(plan->lines, plan->n_lines, line);
+}
+
+void plan_note(Plan *plan, const char *format, ...) {
+        va_list args;
+        va_start(args, format);
+        strv_push(&plan->notes, str_vformat(format, args));
+        va_end(args);
+}
+
+static json_t *steps_to_json(const Plan *plan) {
+        json_t *steps = json_array();
+        for (size_t i = 0; i < plan->n_lines; i++) {
+                const PlanLine *line = &plan->lines[i];
+                json_t *step = json_object();
+                js_set_str(step, "name", line->step->name);
+                js_set_str(step, "instance", line->instance);
+                js_set_str(step, "phase", phase_name(line->step->phase));
+                js_set_str(step, "text", line->text);
+                js_set_str(step, "service", line->service);
+                js_set_str(step, "undo", line->undo);
+                json_array_append_new(steps, step);
+        }
+        return steps;
+}
+
+void plan_seal(Plan *plan, const World *world) {
+        scoped(js_freep) json_t *all = json_object();
+        js_set_str(all, "service", world->service->name);
+        js_set_str(all, "kind", plan->story->kind);
+        js_set_str(all, "from", plan->from.reference);
+        js_set_str(all, "to", plan->to.reference);
+        js_set(all, "options", options_to_json(&world->options));
+        /* Sizes change all the time; which steps there are does not. */
+        json_t *steps = json_array();
+        for (size_t i = 0; i < plan->n_lines; i++) {
+                json_array_append_new(steps, json_string(plan->lines[i].step->name));
+                if (plan->lines[i].instance)
+                        json_array_append_new(steps, json_string(plan->lines[i].instance));
+        }
+        js_set(all, "steps", steps);
+        scoped(free_str) char *text = js_line(all);
+        scoped(free_str) char *whole = str_format("%s\n%.*s", text, (int)world->service->manifest_bytes,
+                                                  world->service->manifest_text);
+        char sum[65];
+        sha256_hex(whole, strlen(whole), sum);
+        snprintf(plan->id, sizeof(plan->id), "%.8s", sum);
+}
+
+json_t *plan_to_record(const Plan *plan, const World *world) {
+        const Service *service = world->service;
+        char sum[65];
+        sha256_hex(service->manifest_text, service->manifest_bytes, sum);
+        json_t *record = json_object();
+        js_set_int(record, "format", JOURNAL_FORMAT);
+        js_set_str(record, "service", service->name);
+        js_set_str(record, "kind", plan->story->kind);
+        js_set_str(record, "title", plan->title);
+        js_set(record, "from", release_to_json(&plan->from));
+        js_set(record, "to", release_to_json(&plan->to));
+        js_set(record, "options", options_to_json(&world->options));
+        js_set_str(record, "manifest", service->manifest_path);
+        js_set_str(record, "manifest_sha256", sum);
+        js_set(record, "contents", service_contents_to_json(service));
+        if (plan->data)
+                js_set(record, "data", json_incref(plan->data));
+        js_set_str(record, "plan", plan->id);
+        js_set(record, "steps", steps_to_json(plan));
+        return record;
+}
+
+json_t *plan_to_json(const Plan *plan) {
+        json_t *object = json_object();
+        js_set_str(object, "title", plan->title);
+        if (plan->nothing) {
+                js_set_str(object, "nothing_to_do", plan->nothing);
+                return object;
+        }
+        js_set_str(object, "plan", plan->id);
+        js_set_str(object, "kind", plan->story->kind);
+        js_set(object, "from", release_to_json(&plan->from));
+        js_set(object, "to", release_to_json(&plan->to));
+        js_set(object, "steps", steps_to_json(plan));
+        json_t *notes = json_array();
+        for (size_t i = 0; plan->notes && plan->notes[i]; i++)
+                json_array_append_new(notes, json_string(plan->notes[i]));
+        js_set(object, "notes", notes);
+        if (plan->downtime_ms >= 0)
+                js_set_int(object, "expected_downtime_ms", plan->downtime_ms);
+        js_set_str(object, "store", plan->store);
+        js_set_int(object, "bytes_needed", (int64_t)plan->bytes_needed);
+        js_set_int(object, "bytes_free", (int64_t)plan->bytes_free);
+        return object;
+}

@@ -1,0 +1,160 @@
+/* Merge, and finish: nothing here can endanger what runs. */
+#include <stdlib.h>
+
+#include "base/own.h"
+#include "config/config.h"
+#include "update/backups.h"
+#include "update/known.h"
+#include "update/steps.h"
+
+static bool publish(World *world, StepContext *context, Err *err) {
+        scoped(published_done) Published published = {0};
+        if (!backups_run_id(world))
+                return true;
+        if (!world->backup && !backups_reopen(world, &world->backup, err))
+                return false;
+        if (!backup_merge_publish(world->backup, &published, err))
+                return false;
+        js_set_str(context->observed, "backup", published.name);
+        js_set_int(context->observed, "bytes", (int64_t)published.bytes);
+        return true;
+}
+
+/* -- merge: both passes become one proven backup, outside the gap. That it fails is no reason to go back:
+ *    `publish` tries again after COMMIT and says what is left (exit 9). -- */
+
+static bool merge_apply(StepContext *context, Err *err) {
+        (void)err;
+        scoped(err_clear) Err why = {0};
+        if (!publish(context->world, context, &why))
+                js_set_str(context->observed, "warning", why.message);
+        return true;
+}
+
+const Step step_merge = {
+        .name = "merge",
+        .title = "Complete and prove the backup",
+        .phase = PHASE_MONITOR,
+        .flags = STEP_REDO_SAFE,
+        .apply = merge_apply,
+};
+
+static bool publish_apply(StepContext *context, Err *err) { return publish(context->world, context, err); }
+
+const Step step_publish = {
+        .name = "publish",
+        .title = "Keep the backup of the old version",
+        .phase = PHASE_FINISH,
+        .flags = STEP_REDO_SAFE,
+        .apply = publish_apply,
+};
+
+/* After a rollback the backup is still worth having; that it cannot be kept changes nothing else. */
+const Step step_publish_old = {
+        .name = "publish-old",
+        .title = "Keep the backup",
+        .phase = PHASE_ROLLBACK,
+        .flags = STEP_AFTER_UNDO | STEP_REDO_SAFE,
+        .apply = merge_apply,
+};
+
+/* -- record: good is marked last -- */
+
+static bool record_apply(StepContext *context, Err *err) {
+        const World *world = context->world;
+        const char *service = world->service->name;
+        (void)context;
+        return bad_forget(world->state, service, world->to.reference, err) &&
+               installed_record(world->state, service, &world->to, &world->from, backups_run_id(world), world->run,
+                                err);
+}
+
+const Step step_record = {
+        .name = "record",
+        .title = "Record the new version",
+        .phase = PHASE_FINISH,
+        .flags = STEP_REDO_SAFE,
+        .apply = record_apply,
+};
+
+/* -- backup-after: as of the new version -- */
+
+static bool backup_after_apply(StepContext *context, Err *err) {
+        World *world = context->world;
+        scoped(published_done) Published published = {0};
+        if (!backups_take(world, &world->to, "finish", &published, err))
+                return false;
+        js_set_str(context->observed, "backup", published.name);
+        js_set_int(context->observed, "bytes", (int64_t)published.bytes);
+        return true;
+}
+
+const Step step_backup_after = {
+        .name = "backup-after",
+        .title = "Back up again, at the new version",
+        .phase = PHASE_FINISH,
+        .flags = STEP_REDO_SAFE,
+        .apply = backup_after_apply,
+};
+
+/* -- prune -- */
+
+static bool prune_apply(StepContext *context, Err *err) {
+        const World *world = context->world;
+        scoped(strv_freep) Strv names = NULL;
+        if (!backups_prune(world, false, &names, err))
+                return false;
+        js_set_int(context->observed, "removed", (int64_t)strv_count(names));
+        return true;
+}
+
+const Step step_prune = {
+        .name = "prune",
+        .title = "Remove backups that are no longer kept",
+        .phase = PHASE_FINISH,
+        .flags = STEP_REDO_SAFE,
+        .apply = prune_apply,
+};
+
+/* -- tidy: what only the run itself needed -- */
+
+static bool tidy_files(const World *world, Err *err) {
+        const char *keep[] = {world->from.reference, world->to.reference};
+        size_t n = world->from.reference ? COUNT_OF(keep) : 0;
+        if (n == 0 && world->to.reference)
+                keep[n++] = world->to.reference;
+        return backup_unreserve(world->service, world->run_text, err) &&
+               world->source->cleanup(&world->source_at, keep, n, err);
+}
+
+static bool tidy_apply(StepContext *context, Err *err) {
+        const World *world = context->world;
+        json_t *config = world_facts(world, "config");
+        return tidy_files(world, err) &&
+               (!config || config_cleanup(world->state, world->service->name, config, err));
+}
+
+const Step step_tidy = {
+        .name = "tidy",
+        .title = "Remove what is no longer needed",
+        .phase = PHASE_FINISH,
+        .flags = STEP_REDO_SAFE,
+        .apply = tidy_apply,
+};
+
+static bool tidy_old_apply(StepContext *context, Err *err) {
+        scoped(err_clear) Err why = {0};
+        (void)err;
+        /* The old version runs, verified: something left lying about does not change that. */
+        if (!tidy_files(context->world, &why))
+                js_set_str(context->observed, "warning", why.message);
+        return true;
+}
+
+const Step step_tidy_old = {
+        .name = "tidy-old",
+        .title = "Remove what is no longer needed",
+        .phase = PHASE_ROLLBACK,
+        .flags = STEP_AFTER_UNDO | STEP_REDO_SAFE,
+        .apply = tidy_old_apply,
+};

@@ -1,0 +1,32 @@
+/* Every step of every story, one file for each phase. See engine.h for what a step promises. */
+#ifndef BELAY_UPDATE_STEPS_H
+#define BELAY_UPDATE_STEPS_H
+
+#include "engine/engine.h"
+#include "update/world.h"
+
+extern const Step step_preflight;                                             /* step_preflight.c */
+extern const Step step_fetch;                                                 /* step_place.c */
+extern const Step step_backup, step_prove, step_reserve, step_second_pass;    /* step_backup.c */
+extern const Step step_merge, step_publish, step_backup_after, step_prune;    /* step_finish.c */
+extern const Step step_record, step_tidy, step_publish_old, step_tidy_old;    /* step_finish.c */
+extern const Step step_stop, step_start;                                      /* step_start.c */
+extern const Step step_config, step_place;                                    /* step_place.c */
+extern const Step step_migrate, step_migrate_after;                           /* step_migrate.c */
+extern const Step step_verify, step_monitor, step_verify_old, step_remember_bad; /* step_verify.c */
+extern const Step step_prepare_data, step_swap_data;                          /* step_restore.c */
+
+/* Which way back (decide.c); the same for all stories. */
+bool decide_rollback(void *world, const RunState *run, RollbackCause cause, const char *step, json_t *decision,
+                     bool *ret_wait, Err *err);
+/* Ends what a dead runner left behind (step_start.c). */
+bool end_leftovers(void *world, Err *err);
+/* Tells the keeper whom to watch (step_start.c). */
+void tell_keeper(void *world, bool armed);
+
+/* Starts `release` in the service's directory with its env file; shared by start and the undo of stop. */
+bool start_release(const World *world, const Release *release, Err *err);
+/* Does what runs now claim to be this release? ERR_ANSWER_NO when it is another one. */
+bool check_reference(const World *world, const Release *release, Err *err);
+
+#endif

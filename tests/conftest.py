@@ -1,6 +1,8 @@
 import pytest
 
-import belaytest
+pytest.register_assert_rewrite("belaytest")
+
+import belaytest  # noqa: E402
 
 
 @pytest.fixture

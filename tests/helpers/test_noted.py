@@ -32,7 +32,8 @@ def test_rows_are_kept_and_the_tag_decides_the_version(make_site):
     noted.wait()
     assert site.leftovers() == []
     (site.app / "stray").write_text("")
-    assert site.leftovers() == ["?? stray"]
+    (site.app / "data" / "stray").write_text("")
+    assert site.leftovers() == ["?? stray", "!! data/stray"]
 
 
 @pytest.mark.parametrize("behaviour, status_at_once, status_later",

@@ -216,6 +216,13 @@ def rows_in_database(path, table="row"):
             return {n for (n,) in db.execute(f"SELECT n FROM {table}")}
 
 
+def is_database(path):
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
+
+
 def read_journal(path):
     """[(type, payload)] of a run's journal; a torn last line is left out. Checksums are Belay's to check."""
     records = []
@@ -362,13 +369,15 @@ class Site:
         assert status == 200, body
         return set(body["rows"])
 
-    def rows_in_backups(self, salvage_only=True):
-        """The union of the rows in all databases that the store keeps."""
-        rows = set()
-        for path in self.state.glob("backups/**/*.db"):
-            if not salvage_only or "salvage" in str(path.relative_to(self.state)):
-                rows |= rows_in_database(path)
-        return rows
+    def salvaged_databases(self):
+        """What restores have replaced: beside the data, .<name>.salvage-<run>/."""
+        return [path for path in self.app.glob("**/.*.salvage-*/**/*") if is_database(path)]
+
+    def rows_in_salvage(self):
+        return set().union(*(rows_in_database(path) for path in self.salvaged_databases()))
+
+    def backed_up_databases(self):
+        return [path for path in self.state.glob("backups/**/*") if is_database(path)]
 
     def writer(self, **more):
         return Writer(self.port, **more)
@@ -392,7 +401,7 @@ class Site:
         status = git(self.app, "status", "--porcelain", "--ignored", "--untracked-files=all")
         known = {".env", *(f"data/notes.db{s}" for s in ("", "-wal", "-shm", "-journal"))}
         strays = [line for line in status.splitlines() if line[3:] not in known
-                  and ".backup." not in line[3:]]
+                  and ".backup." not in line[3:] and ".salvage-" not in line[3:]]
         strays += [str(p) for p in self.app.glob(".git/**/*.lock")]
         strays += [str(p) for p in self.state.glob("**/.partial-*")]
         return strays
@@ -416,7 +425,7 @@ class Site:
         if writer:
             live = self.rows_live()
             lost = {n: ack for n, ack in writer.acknowledged.items() if n not in live}
-            salvaged = self.rows_in_backups() if lost else set()
+            salvaged = self.rows_in_salvage() if lost else set()
             gone = {n: ack for n, ack in lost.items() if n not in salvaged or ack[1] not in undone}
             assert not gone, f"{len(gone)} acknowledged rows are gone: {sorted(gone.items())[:5]}"
         return health["version"]

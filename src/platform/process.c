@@ -33,16 +33,10 @@ bool process_stat_parse(const char *text, ProcessStat *ret) {
         const char *after = strrchr(text, ')');
         ProcessStat stat = {0};
         unsigned long long start = 0;
-        if (!after || sscanf(after + 1, " %c %d %d %d", &stat.state, &stat.parent, &stat.group, &stat.session) != 4)
+        if (!after || sscanf(after + 1,
+                             " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %llu",
+                             &stat.state, &stat.parent, &stat.group, &stat.session, &stat.threads, &start) != 6)
                 return false;
-        /* Field 3 is the first after the name, 22 the start time. */
-        const char *at = after + 1;
-        for (int field = 3; field <= 22; field++) {
-                at += strspn(at, " ");
-                if (field == 22 && sscanf(at, "%llu", &start) != 1)
-                        return false;
-                at += strcspn(at, " ");
-        }
         stat.start_time = start;
         *ret = stat;
         return true;
@@ -53,8 +47,9 @@ bool process_stat_read(pid_t pid, ProcessStat *ret) {
         return pid > 0 && read_stat_text(pid, text, sizeof(text)) && process_stat_parse(text, ret);
 }
 
+/* A "zombie" with other threads is one whose first thread has ended: it lives. */
 bool process_stat_is_dead(const ProcessStat *stat) {
-        return stat->state == 'Z' || stat->state == 'X' || stat->state == 'x';
+        return (stat->state == 'Z' || stat->state == 'X' || stat->state == 'x') && stat->threads <= 1;
 }
 
 static void fill(pid_t pid, uint64_t start_time, ProcessId *ret) {
@@ -156,16 +151,12 @@ char *process_own_path(void) {
         return n > 0 ? str_copy_n(path, (size_t)n) : str_copy("/proc/self/exe");
 }
 
-/* The last two are build trees: the binary in build/src/, or a test in build/tests/... */
+/* The third serves tests: theirs are one below the build directory. */
 char *process_helper_path(void) {
         static const char *const places[] = {
                 "belay-exec",
                 "../libexec/belay/belay-exec",
-                "src/exec/belay-exec",
-                "exec/belay-exec",
-                "../src/exec/belay-exec",
-                "../../src/exec/belay-exec",
-                "../../../src/exec/belay-exec",
+                "../belay-exec",
         };
         const char *named = getenv("BELAY_EXEC");
         if (named && named[0])

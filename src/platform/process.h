@@ -51,15 +51,16 @@ typedef struct Child {
         char *const *environment;  /* the whole environment; NULL: a small clean one (PATH, HOME, LANG, TZ, USER) */
         uid_t uid;                 /* only used when `as_user` */
         gid_t gid;
-        bool as_user;              /* with initgroups for uid */
+        bool as_user;              /* with initgroups for uid; another user than one's own needs root */
         const char *input;         /* standard input text, or NULL for /dev/null */
-        int64_t timeout_ms;        /* 0: a minute */
+        int64_t timeout_ms;        /* 0: a minute. Then TERM to all of its tree, KILL 2 s later */
         const char *what;          /* "git fetch", for messages */
         const char *mark;          /* value of BELAY_RUN in its environment, or NULL */
-        const char *log_path;      /* both outputs are also appended here, or NULL */
+        const char *log_path;      /* both outputs are also appended here as they come, or NULL; a full
+                                    * disk does not end the program: the log then misses what follows */
         const Cancel *cancel;      /* may be NULL */
-        /* Called once with the identity of the program itself after the start and before it is waited
-         * for, for what must be journaled (migrations); may be NULL. */
+        /* Called once with the identity of the program itself, which does not run its first instruction
+         * before this returns: for what must be journaled (migrations); may be NULL. */
         void (*started)(void *context, const ProcessId *id);
         void *context;
 } Child;
@@ -72,7 +73,10 @@ typedef struct ChildResult {
 } ChildResult;
 
 /* False: not started (ERR_TOOL: not found, not permitted), ERR_TIMEOUT, ERR_CANCELLED. In every case all
- * that was started is dead when it returns, also when belay-exec itself was killed. */
+ * that was started is dead when it returns, also when belay-exec itself was killed. A program's exit
+ * status other than 0 is a result, not an error. `ret` is also filled (with what the program said) when
+ * it timed out or was cancelled. To be called from the main thread: the kernel tells belay-exec of the
+ * death of the thread that started it. What the program leaves in the background has half a second. */
 bool child_run(const Child *child, ChildResult *ret, Err *err);
 void child_result_done(ChildResult *result);
 /* The last lines of stderr (else stdout) for messages: printable, at most `lines`; owned, never NULL. */
@@ -92,6 +96,8 @@ typedef struct Detached {
         const int *keep_fds;      /* -1 terminated, or NULL */
         int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
 } Detached;
+/* It stays a child of the caller until the caller ends: a caller that lives on calls waitpid(ret->pid)
+ * when process_alive(ret) has become false (a dead child counts as dead there, waited for or not). */
 bool process_start_detached(const Detached *what, ProcessId *ret, Err *err);
 
 char *process_own_path(void);     /* /proc/self/exe resolved; owned */

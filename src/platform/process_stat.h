@@ -8,6 +8,7 @@
 
 typedef struct ProcessStat {
         char state;
+        int threads;
         pid_t parent, group, session;
         uint64_t start_time;
 } ProcessStat;

@@ -17,8 +17,8 @@
 
 typedef struct RegistryEntry {
         char *name;
-        char *path;    /* what the link says: absolute */
-        bool missing;  /* the manifest is not there any more */
+        char *path; /* what the link says: absolute; a manifest that lies here itself is its own path */
+        bool missing; /* the manifest is not there any more */
 } RegistryEntry;
 
 typedef struct Registry {
@@ -34,8 +34,9 @@ char *registry_directory(Err *err);
  * registered for another path is ERR_REFUSED, naming that path.
  */
 bool registry_add(const char *name, const char *path, bool *ret_changed, Err *err);
+/* Takes the link away. A manifest that lies in the registry itself is not deleted: ERR_REFUSED. */
 bool registry_remove(const char *name, Err *err);
-/* All entries by name; an absent registry is empty. What is no link named like a service is left out. */
+/* All entries by name; an absent registry is empty. What is not named like a service is left out. */
 bool registry_list(Registry *ret, Err *err);
 /* The manifest's path, owned. ERR_UNKNOWN when the name is not registered. */
 bool registry_find(const char *name, char **ret_path, Err *err);

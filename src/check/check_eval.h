@@ -13,7 +13,8 @@
  * Right now (RULE_NOW): no answer counts as wrong; fails as soon as the threshold cannot be reached within
  * the window.
  * While a service is watched (RULE_WATCH): fails after `fail_limit` answers in a row that are wrong or missing,
- * or when at least 6 answers are known and 30 % of the last 21 were so (flapping). Else passes.
+ * or when at least 6 answers are known and 30 % of the last 21, and at least `fail_limit`, were so (flapping).
+ * Else passes.
  * In all: what Belay could not ask (ANSWER_ERROR) is no answer at all; when nothing else has come for
  * `error_limit` questions (RULE_WATCH, RULE_NOW), or by the end of the time (RULE_START), the verdict is inconclusive.
  */
@@ -68,7 +69,7 @@ void eval_answer(Eval *eval, int64_t now_ms, AnswerKind kind, const char *eviden
 void eval_process_gone(Eval *eval, int64_t now_ms, const char *what);
 /* Also writes eval->reason. */
 Verdict eval_verdict(Eval *eval, int64_t now_ms);
-/* When to ask next: an interval after the last answer; while there is none yet 20 ms after it, growing by
+/* When to ask next: an interval after the last answer; while a service starts and gives none 20 ms after it, growing by
  * half each time up to the interval, so that a service that is ready is not waited for. */
 int64_t eval_next_ms(const Eval *eval);
 

@@ -146,8 +146,8 @@ static bool add_result(RunState *state, const Record *record, Err *err) {
         *(undo ? &step->undo_ended_ms : &step->ended_ms) = js_int(record->payload, "at", 0);
         if (record->type == RECORD_FAILED)
                 hold(&step->error, js_get(record->payload, "error"));
-        else if (!undo)
-                hold(&step->observed, js_get(record->payload, "observed"));
+        else
+                hold(undo ? &step->undo_observed : &step->observed, js_get(record->payload, "observed"));
         hold(&state->wait, NULL);
         state->waiting = false;
         return true;
@@ -277,6 +277,7 @@ void run_state_done(RunState *state) {
                 free(step->instance);
                 json_decref(step->facts);
                 json_decref(step->observed);
+                json_decref(step->undo_observed);
                 json_decref(step->error);
         }
         free(state->steps);

@@ -33,6 +33,7 @@ typedef struct StepRecord {
         unsigned attempts, undo_attempts;
         json_t *facts;            /* of the last INTENT; borrowed from the record (kept alive by a reference) */
         json_t *observed;         /* of DONE, or NULL */
+        json_t *undo_observed;    /* of the undo's DONE, or NULL */
         json_t *error;            /* of the last FAILED, or NULL */
         int64_t began_ms, ended_ms, undo_began_ms, undo_ended_ms; /* unix ms, 0 unknown */
 } StepRecord;

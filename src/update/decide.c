@@ -4,9 +4,12 @@
  * saved, and that is never taken away without a person, or without `always`.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/own.h"
+#include "model/redact.h"
 #include "update/backups.h"
+#include "update/log_tail.h"
 #include "update/steps.h"
 
 static const StepRecord *step_of(const RunState *run, const char *name) { return run_state_step(run, name, NULL); }
@@ -88,12 +91,30 @@ static bool decide_before_verify(const World *world, const RunState *run, json_t
         return true;
 }
 
+enum { LOG_LINES = 20 };
+
+/* What the new version said last, for the report: after the undo its log goes on with the old one's lines. */
+static void keep_log(const World *world, json_t *decision) {
+        scoped(looking_done) Looking looking = {0};
+        if (!looking_open(world, &world->to, &looking, NULL))
+                return;
+        scoped(free_str) char *tail = log_tail(looking.log_path, LOG_LINES);
+        scoped(free_str) char *clean = redact(tail, looking.secrets);
+        /* A record of the journal is limited; the whole log is where it was. */
+        if (strlen(clean) > 8000)
+                clean[8000] = '\0';
+        scoped(free_str) char *text = str_printable(clean, true);
+        js_set_str(decision, "log", text);
+}
+
 bool decide_rollback(void *world, const RunState *run, RollbackCause cause, const char *step, json_t *decision,
                      bool *ret_wait, Err *err) {
         const World *w = world;
         static const char *const causes[] = {"failed", "cancelled", "interrupted"};
         js_set_str(decision, "cause", causes[cause]);
         js_set_str(decision, "step", step);
+        if (cause == CAUSE_FAILED)
+                keep_log(w, decision);
         /* Without a complete backup nothing after it can have been done, or none was wanted. */
         if (!was_done(run, "second-pass"))
                 return revert(decision, "the data was not touched");

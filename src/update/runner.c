@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "base/units.h"
 #include "engine/engine.h"
 #include "manifest/manifest.h"
 #include "platform/clock.h"

@@ -83,6 +83,8 @@ MigrateContext looking_migrate(const World *world, const Looking *looking);
 /* Asks the checks: `now` as they are, else waiting for a start. With `only` (titles), only those. */
 bool world_ask_checks(const World *world, const Release *release, bool now, const LogPlace *log_from,
                       char *const *only, ChecksOutcome *ret, Err *err);
+/* What is installed, into world->from; and, when the manifest declares no contents, which there are. */
+bool world_look(World *world, Err *err);
 /* The facts of a step's INTENT, or what it observed, of this run; borrowed, NULL when there are none. */
 json_t *world_facts(const World *world, const char *step);
 json_t *world_observed(const World *world, const char *step);

@@ -1,0 +1,302 @@
+#include "update/report.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "model/release.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "update/diagnose.h"
+#include "update/known.h"
+
+/* -- time without service -- */
+
+static const json_t *observed(const Run *run, const char *step) {
+        const StepRecord *record = run_state_step(&run->state, step, NULL);
+        return record ? record->observed : NULL;
+}
+
+static int64_t done_at(const Run *run, const char *step) {
+        const StepRecord *record = run_state_step(&run->state, step, NULL);
+        return record && record->forward == STEP_DONE ? record->ended_ms : 0;
+}
+
+int64_t report_gap_ms(const Run *run, bool *ret_measured) {
+        static const char *const steps[] = {"verify-old", "verify"};
+        *ret_measured = true;
+        for (size_t i = 0; i < COUNT_OF(steps); i++) {
+                const json_t *seen = observed(run, steps[i]);
+                if (seen && js_int(seen, "gap_ms", -1) >= 0)
+                        return js_int(seen, "gap_ms", -1);
+        }
+        *ret_measured = false;
+        const StepRecord *stop = run_state_step(&run->state, "stop", NULL);
+        int64_t up = done_at(run, "verify-old") ? done_at(run, "verify-old") : done_at(run, "verify");
+        if (!stop || !stop->began_ms || !up)
+                return -1;
+        return up - stop->began_ms;
+}
+
+/* -- Markdown -- */
+
+static const char *outcome_sentence(const Run *run) {
+        static const char *const sentences[] = {
+                [RUN_OPEN] = "The run is open.",
+                [RUN_SUCCEEDED] = "The new version serves, verified.",
+                [RUN_ROLLED_BACK] = "It failed and was rolled back: the old version serves, verified.",
+                [RUN_ABORTED] = "It ended before anything was changed.",
+                [RUN_NEEDS_PERSON] = "It needs a person: neither version could be verified, or somebody else changed "
+                                     "the service.",
+        };
+        return run->state.waiting ? "The run waits for a person." : sentences[run->state.end];
+}
+
+static void add_fact(Str *out, const char *name, const char *value) {
+        if (value)
+                str_addf(out, "| %s | %s |\n", name, value);
+}
+
+static void add_head(Str *out, const Run *run) {
+        const json_t *plan = run->state.plan;
+        scoped(release_done) Release from = {0};
+        scoped(release_done) Release to = {0};
+        release_from_json(js_get(plan, "from"), &from);
+        release_from_json(js_get(plan, "to"), &to);
+        scoped(free_str) char *began = time_text(run->state.began_ms);
+        scoped(free_str) char *took = run->state.ended_ms ? duration_text(run->state.ended_ms - run->state.began_ms) : NULL;
+        scoped(free_str) char *how = run_state_text(run);
+        bool measured = false;
+        int64_t gap = report_gap_ms(run, &measured);
+        scoped(free_str) char *gap_words = gap >= 0 ? duration_text(gap) : NULL;
+        scoped(free_str) char *gap_cell = gap_words ? str_format("%s%s", gap_words, measured ? ", measured every 20 ms"
+                                                                                             : " at most, from the journal's times") : NULL;
+        scoped(free_str) char *from_cell = str_format("%s (%.12s)", from.version ? from.version : "?", from.reference ? from.reference : "?");
+        scoped(free_str) char *to_cell = str_format("%s (%.12s)", to.version ? to.version : "?", to.reference ? to.reference : "?");
+        const char *title = js_str(plan, "title");
+        str_addf(out, "# Run #%u: %s\n\n%s\n\n| | |\n|---|---|\n", run->number, title ? title : "?", outcome_sentence(run));
+        add_fact(out, "Service", run_service(run));
+        add_fact(out, "Kind", run_kind(run));
+        add_fact(out, "From", from_cell);
+        add_fact(out, "To", to_cell);
+        add_fact(out, "Began", began);
+        add_fact(out, "Took", took);
+        add_fact(out, "Ended as", how);
+        add_fact(out, "Without service", gap_cell);
+}
+
+static const char *state_mark(StepState state) {
+        static const char *const marks[] = {
+                [STEP_NOT_BEGUN] = "–", [STEP_OPEN] = "interrupted", [STEP_DONE] = "done", [STEP_FAILED] = "FAILED"};
+        return marks[state];
+}
+
+static void add_steps(Str *out, const Run *run) {
+        str_add(out, "\n## Steps\n\n| step | result | took | undone |\n|---|---|---|---|\n");
+        for (size_t i = 0; i < run->state.n_steps; i++) {
+                const StepRecord *step = &run->state.steps[i];
+                if (step->forward == STEP_NOT_BEGUN && step->undo == STEP_NOT_BEGUN)
+                        continue;
+                scoped(free_str) char *took =
+                        step->ended_ms ? duration_text(step->ended_ms - step->began_ms) : str_copy("–");
+                str_addf(out, "| %s%s%s | %s | %s | %s |\n", step->name, step->instance ? " " : "",
+                         step->instance ? step->instance : "", state_mark(step->forward), took,
+                         step->undo == STEP_NOT_BEGUN ? "–" : state_mark(step->undo));
+        }
+}
+
+static void add_indented(Str *out, const char *text) {
+        scoped(strv_freep) Strv lines = strv_split(text, '\n');
+        for (size_t i = 0; lines && lines[i]; i++)
+                str_addf(out, "    %s\n", lines[i]);
+}
+
+static void add_failure(Str *out, const Run *run) {
+        const StepRecord *failed = run_failed_step(&run->state);
+        const json_t *back = run->state.rollback;
+        if (failed && failed->error) {
+                const char *message = js_str(failed->error, "message"), *log = back ? js_str(js_get(back, "decision"), "log") : NULL;
+                const char *likely = likely_cause(message, log);
+                str_addf(out, "\n## What failed\n\n`%s`:\n\n", failed->name);
+                add_indented(out, message ? message : "?");
+                if (likely)
+                        str_addf(out, "\nLikely: %s.\n", likely);
+                if (log && *log) {
+                        str_add(out, "\nThe end of the service's log then:\n\n");
+                        add_indented(out, log);
+                }
+        }
+        if (!back)
+                return;
+        const json_t *decision = js_get(back, "decision");
+        const json_t *undone = NULL;
+        const StepRecord *data = run_state_step(&run->state, "second-pass", NULL);
+        undone = data && data->undo == STEP_DONE ? data->undo_observed : NULL;
+        const char *why = js_str(decision, "why");
+        str_addf(out, "\n## Rollback\n\nWhy: %s.\n", why ? why : "?");
+        if (undone && str_equal(js_str(undone, "data"), "restored"))
+                str_addf(out, "The data was restored from the backup of this run. What was there is kept as "
+                              "`salvage-%s`.\n", js_str(undone, "salvage"));
+        else
+                str_add(out, "The data was left as it was.\n");
+}
+
+static void add_backups(Str *out, const Run *run) {
+        static const char *const steps[] = {"merge", "publish", "publish-old", "backup-after"};
+        bool first = true;
+        for (size_t i = 0; i < COUNT_OF(steps); i++) {
+                const json_t *seen = observed(run, steps[i]);
+                const char *name = seen ? js_str(seen, "backup") : NULL;
+                if (!name)
+                        continue;
+                if (first)
+                        str_add(out, "\n## Backups\n\n");
+                first = false;
+                scoped(free_str) char *bytes = bytes_text((uint64_t)js_int(seen, "bytes", 0));
+                str_addf(out, "- `%s`, %s, proven\n", name, bytes);
+        }
+}
+
+static void add_unfinished(Str *out, const Run *run) {
+        const json_t *left = run->state.end_record ? js_get(run->state.end_record, "unfinished") : NULL;
+        size_t i;
+        json_t *line;
+        if (json_array_size(left) > 0)
+                str_add(out, "\n## Left to do\n\n");
+        json_array_foreach(left, i, line) str_addf(out, "- %s\n", json_string_value(line));
+}
+
+char *report_markdown(const State *state, const Run *run) {
+        Str out = {0};
+        if (run->damaged) {
+                str_addf(&out, "# Run #%u\n\nIts journal is damaged: %s\n", run->number, run->why);
+                return str_take(&out);
+        }
+        add_head(&out, run);
+        add_failure(&out, run);
+        add_steps(&out, run);
+        add_backups(&out, run);
+        add_unfinished(&out, run);
+        scoped(free_str) char *notes = report_notes(state, run->number);
+        if (notes)
+                str_addf(&out, "\n## Notes\n\n%s", notes);
+        return str_take(&out);
+}
+
+/* -- JSON -- */
+
+static json_t *step_json(const StepRecord *step) {
+        static const char *const names[] = {
+                [STEP_NOT_BEGUN] = "not_begun", [STEP_OPEN] = "open", [STEP_DONE] = "done", [STEP_FAILED] = "failed"};
+        json_t *object = json_object();
+        js_set_str(object, "step", step->name);
+        js_set_str(object, "instance", step->instance);
+        js_set_str(object, "state", names[step->forward]);
+        if (step->undo != STEP_NOT_BEGUN)
+                js_set_str(object, "undo", names[step->undo]);
+        if (step->began_ms)
+                js_set_int(object, "began", step->began_ms);
+        if (step->ended_ms)
+                js_set_int(object, "ended", step->ended_ms);
+        if (step->observed)
+                js_set(object, "observed", json_incref(step->observed));
+        if (step->error)
+                js_set(object, "error", json_incref(step->error));
+        return object;
+}
+
+json_t *report_json(const State *state, const Run *run) {
+        json_t *object = json_object();
+        js_set_int(object, "run", run->number);
+        scoped(free_str) char *how = run_state_text(run);
+        js_set_str(object, "state", run->damaged ? "damaged" : run->state.waiting ? "waits" : run_end_name(run->state.end));
+        js_set_str(object, "text", how);
+        js_set_str(object, "why", run->why);
+        if (run->damaged)
+                return object;
+        js_set_str(object, "service", run_service(run));
+        js_set_str(object, "kind", run_kind(run));
+        js_set(object, "from", json_incref(js_get(run->state.plan, "from")));
+        js_set(object, "to", json_incref(js_get(run->state.plan, "to")));
+        js_set_int(object, "began", run->state.began_ms);
+        if (run->state.ended_ms)
+                js_set_int(object, "ended", run->state.ended_ms);
+        bool measured = false;
+        int64_t gap = report_gap_ms(run, &measured);
+        if (gap >= 0) {
+                js_set_int(object, "without_service_ms", gap);
+                js_set_bool(object, "without_service_measured", measured);
+        }
+        json_t *steps = json_array();
+        for (size_t i = 0; i < run->state.n_steps; i++)
+                json_array_append_new(steps, step_json(&run->state.steps[i]));
+        js_set(object, "steps", steps);
+        if (run->state.rollback)
+                js_set(object, "rollback", json_incref(run->state.rollback));
+        if (run->state.waiting)
+                js_set(object, "wait", json_incref(run->state.wait));
+        if (run->state.end_record)
+                js_set(object, "end", json_incref(run->state.end_record));
+        scoped(free_str) char *notes = report_notes(state, run->number);
+        js_set_str(object, "notes", notes);
+        return object;
+}
+
+/* -- notes -- */
+
+char *report_notes(const State *state, unsigned run) {
+        scoped(free_str) char *path = state_run_file(state, run, "notes");
+        char *text = NULL;
+        size_t bytes = 0;
+        return file_read_if(path, LIMIT_STATE_FILE, &text, &bytes, NULL) ? text : NULL;
+}
+
+bool report_add_note(const State *state, unsigned run, const char *text, Err *err) {
+        scoped(free_str) char *path = state_run_file(state, run, "notes");
+        scoped(free_str) char *old = report_notes(state, run);
+        scoped(free_str) char *when = time_text(clock_wall_ms());
+        scoped(free_str) char *clean = str_printable(text, false);
+        const struct passwd *who = getpwuid(getuid());
+        scoped(free_str) char *all =
+                str_format("%s- %s %s: %s\n", old ? old : "", when, who ? who->pw_name : "?", clean);
+        return file_write_durable(path, all, strlen(all), 0600, err);
+}
+
+/* -- CURRENT_STATE.md -- */
+
+static void add_service(Str *out, const Run *run, const State *state) {
+        scoped(installed_done) Installed installed = {0};
+        scoped(free_str) char *how = run_state_text(run);
+        scoped(free_str) char *when = time_text(run->state.ended_ms ? run->state.ended_ms : run->state.began_ms);
+        /* A service that was never updated has no record; its run says from where it wanted to go. */
+        (void)installed_load(state, run_service(run), &installed, NULL);
+        const char *from = js_str(js_get(run->state.plan, "from"), "version");
+        const char *version = installed.current.version ? installed.current.version : from;
+        str_addf(out, "| %s | %s | #%u %s | %s |\n", run_service(run), version ? version : "?", run->number, how, when);
+}
+
+char *report_current_state(const State *state, Err *err) {
+        Run *runs = NULL;
+        size_t n = 0;
+        if (!run_list(state, NULL, 1000, &runs, &n, err))
+                return NULL;
+        Str out = {0};
+        scoped(strv_freep) Strv seen = NULL;
+        str_add(&out, "# Current state\n\nAs the last run of each service left it. `belay status` asks the services "
+                      "themselves.\n\n| service | version | last run | when |\n|---|---|---|---|\n");
+        for (size_t i = 0; i < n; i++) {
+                if (runs[i].damaged || strv_contains(seen, run_service(&runs[i])))
+                        continue;
+                strv_add(&seen, run_service(&runs[i]));
+                add_service(&out, &runs[i], state);
+        }
+        run_list_free(runs, n);
+        return str_take(&out);
+}

@@ -1,0 +1,22 @@
+/*
+ * The report of a run, made from its journal: for people (Markdown) and for programs (JSON). The same
+ * journal always gives the same report.
+ */
+#ifndef BELAY_UPDATE_REPORT_H
+#define BELAY_UPDATE_REPORT_H
+
+#include "base/js.h"
+#include "journal/state.h"
+#include "update/runs.h"
+
+char *report_markdown(const State *state, const Run *run); /* owned */
+json_t *report_json(const State *state, const Run *run);   /* new reference */
+/* Milliseconds without service: measured, else from the journal's times (*ret_measured false); -1: none. */
+int64_t report_gap_ms(const Run *run, bool *ret_measured);
+/* CURRENT_STATE.md: every service that Belay knows of, as its last run left it; owned. */
+char *report_current_state(const State *state, Err *err);
+/* Notes that persons added (`belay note`): lines "<time> <user> <text>"; owned, NULL when none. */
+char *report_notes(const State *state, unsigned run);
+bool report_add_note(const State *state, unsigned run, const char *text, Err *err);
+
+#endif

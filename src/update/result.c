@@ -1,0 +1,150 @@
+#include "update/result.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "base/units.h"
+#include "platform/file.h"
+#include "update/backups.h"
+#include "update/diagnose.h"
+#include "update/report.h"
+#include "update/runs.h"
+
+static void write_file(const State *state, unsigned run, const char *name, const char *text) {
+        scoped(free_str) char *path = run ? state_run_file(state, run, name) : path_join(state->root, name);
+        (void)file_write_durable(path, text, strlen(text), 0600, NULL);
+}
+
+/* -- the last sentences -- */
+
+static void add_gap(Str *out, const Run *run) {
+        bool measured = false;
+        int64_t gap = report_gap_ms(run, &measured);
+        if (gap < 0)
+                return;
+        scoped(free_str) char *text = duration_text(gap);
+        str_addf(out, " Without service: %s%s.", measured ? "" : "at most ", text);
+}
+
+static const char *salvage_of(const Run *run) {
+        const StepRecord *data = run_state_step(&run->state, "second-pass", NULL);
+        const json_t *seen = data ? data->undo_observed : NULL;
+        return seen && str_equal(js_str(seen, "data"), "restored") ? js_str(seen, "salvage") : NULL;
+}
+
+static void succeeded(Str *out, const World *world, const Run *run, const RunOutcome *outcome) {
+        const char *name = world->service->name;
+        str_addf(out, "%s %s serves%s.", name, world->to.version ? world->to.version : "",
+                 world->service->n_checks ? ", verified" : "");
+        add_gap(out, run);
+        for (size_t i = 0; outcome->unfinished && outcome->unfinished[i]; i++)
+                str_addf(out, "\n  Left to do: %s", outcome->unfinished[i]);
+}
+
+static void rolled_back(Str *out, const World *world, const Run *run) {
+        const char *name = world->service->name, *salvage = salvage_of(run);
+        const StepRecord *bad = run_state_step(&run->state, "remember-bad", NULL);
+        str_addf(out, "%s %s serves again.", name, world->from.version ? world->from.version : "");
+        add_gap(out, run);
+        if (!salvage)
+                str_add(out, " The data was left as it was.");
+        if (salvage)
+                str_addf(out, "\n  What %s had written is kept: belay backup show %s salvage-%s", world->to.version, name,
+                         salvage);
+        if (bad && bad->observed && js_bool(bad->observed, "bad", false))
+                str_addf(out, "\n  %s (%.7s) is remembered as bad and will not be tried again unless you say "
+                              "--even-if-bad.", world->to.version, world->to.reference);
+}
+
+static void waits(Str *out, const World *world, const RunOutcome *outcome) {
+        str_addf(out, "%s waits for a person: %s.\n  `belay accept %u` keeps %s, `belay cancel %u` goes back to %s.",
+                 world->service->name, outcome->failure.message ? outcome->failure.message : "inconclusive", world->run,
+                 world->to.version, world->run, world->from.version ? world->from.version : "the old version");
+}
+
+static void needs_person(Str *out, const World *world, const RunOutcome *outcome) {
+        const char *name = world->service->name;
+        str_addf(out, "%s needs a person: %s.\n  Nothing more was touched. `belay report %u` says what is where; "
+                      "`belay status %s` what runs.", name,
+                 outcome->failure.message ? outcome->failure.message : "neither version could be verified", world->run, name);
+}
+
+static void aborted(Str *out, const World *world, const RunOutcome *outcome) {
+        str_addf(out, "Nothing was changed: %s %s runs as before.", world->service->name,
+                 world->from.version ? world->from.version : "");
+        (void)outcome;
+}
+
+char *result_text(const World *world, const RunOutcome *outcome) {
+        Str out = {0};
+        scoped(run_done) Run run = {0};
+        if (!run_load(world->state, world->run, &run, NULL))
+                return str_copy("");
+        switch (outcome->end) {
+        case RUN_SUCCEEDED:
+                succeeded(&out, world, &run, outcome);
+                break;
+        case RUN_ROLLED_BACK:
+                rolled_back(&out, world, &run);
+                break;
+        case RUN_NEEDS_PERSON:
+                needs_person(&out, world, outcome);
+                break;
+        case RUN_ABORTED:
+                aborted(&out, world, outcome);
+                break;
+        case RUN_OPEN:
+                waits(&out, world, outcome);
+                break;
+        }
+        str_addf(&out, "\n  Report: belay report %u", world->run);
+        return str_take(&out);
+}
+
+/* -- what followers read last -- */
+
+static const char *log_then(const World *world) {
+        const json_t *back = world->run_state ? world->run_state->rollback : NULL;
+        return back ? js_str(js_get(back, "decision"), "log") : NULL;
+}
+
+static void add_event(const World *world, const RunOutcome *outcome, const char *text) {
+        json_t *fields = json_object();
+        const char *log = log_then(world);
+        js_set_int(fields, "run", world->run);
+        js_set_str(fields, "service", world->service->name);
+        js_set_str(fields, "state", outcome->end == RUN_OPEN ? "waits" : run_end_name(outcome->end));
+        js_set_int(fields, "exit", outcome->exit_status);
+        js_set_str(fields, "step", outcome->failed_step);
+        js_set_str(fields, "error", outcome->failure.message);
+        js_set_str(fields, "code", outcome->failure.message ? err_name(outcome->failure.code) : NULL);
+        js_set_str(fields, "hint", outcome->failure.hint);
+        js_set_str(fields, "likely", outcome->failure.message ? likely_cause(outcome->failure.message, log) : NULL);
+        js_set_str(fields, "log", log);
+        js_set_str(fields, "text", text);
+        events_add(world->events, "result", fields);
+}
+
+void result_write(const World *world, const RunOutcome *outcome) {
+        scoped(free_str) char *text = result_text(world, outcome);
+        scoped(run_done) Run run = {0};
+        if (run_load(world->state, world->run, &run, NULL)) {
+                scoped(free_str) char *markdown = report_markdown(world->state, &run);
+                scoped(js_freep) json_t *object = report_json(world->state, &run);
+                scoped(free_str) char *json = js_pretty(object);
+                write_file(world->state, world->run, "report.md", markdown);
+                write_file(world->state, world->run, "report.json", json);
+        }
+        scoped(free_str) char *current = report_current_state(world->state, NULL);
+        if (current)
+                write_file(world->state, 0, "CURRENT_STATE.md", current);
+        add_event(world, outcome, text);
+}
+
+void result_died(const World *world, const Err *err) {
+        json_t *fields = json_object();
+        js_set_int(fields, "run", world->run);
+        js_set_str(fields, "text", err->message);
+        events_add(world->events, "died", fields);
+}

@@ -128,7 +128,7 @@ def run_cmocka(patterns, until, options):
                 lambda p: run([str(p)], until, env), programs)):
             one = Counts()
             for line in out.splitlines():
-                if re.match(r"ok \d+.*# *SKIP", line, re.I):
+                if re.match(r"(not )?ok \d+.*# *SKIP", line):     # cmocka 1.1.5 says "not ok" of these
                     one.skipped += 1
                 elif re.match(r"ok \d+", line):
                     one.passed += 1

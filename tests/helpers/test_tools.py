@@ -68,6 +68,7 @@ def test_sizes(tmp_path, text, said):
     ("echo 1..2; echo 'ok 1 - a'; echo 'ok 2 - b'", 2, 0, 0),
     ("echo 1..2; echo 'ok 1 - a'; echo 'not ok 2 - b'; exit 1", 1, 1, 0),
     ("echo 1..2; echo 'ok 1 - a'; echo 'ok 2 # SKIP b'", 1, 0, 1),
+    ("echo 1..2; echo 'ok 1 - a'; echo 'not ok 2 # SKIP b'", 1, 0, 1),
     ("echo 1..2; echo 'ok 1 - a'; kill -SEGV $$", 1, 1, 0),
     ("echo 1..2; echo 'ok 1 - a'", 1, 1, 0),
     ("echo 1..1; echo 'ok 1 - a'; exit 1", 1, 1, 0),     # a leak, found at the end

@@ -39,22 +39,24 @@ typedef struct RuntimeContext {
 
 /* What is so now. Strings are owned by the struct; runtime_status_done frees them. */
 typedef struct RuntimeStatus {
-        bool running;         /* its main process lives: the one that was recorded, by pid, start time and boot */
-        bool wanted_running;  /* the last order was start; with !running: it crashed, or the machine restarted */
+        bool running; /* its main process lives: the one that was recorded, by pid, start time and boot */
+        bool wanted_running; /* the last order was start; with !running: it crashed, or the machine restarted */
         bool keeper_present;  /* somebody restarts it, rotates its log, watches the runner */
         bool restart_pending; /* not running, the keeper waits before it starts it again */
-        ProcessId main;       /* of the running process, else of the last one; pid 0: never started */
-        char *version, *commit, *tag, *previous_version; /* of what was started; NULL when not known */
-        char *log_path;       /* never NULL */
-        unsigned restarts;    /* starts by the keeper itself since the last start order: any change is a crash */
+        ProcessId main; /* of the running process, else of the last one; pid 0: never started */
+        char *version, *commit, *tag,
+                *previous_version; /* of what was started; NULL when not known */
+        char *log_path;            /* never NULL */
+        unsigned
+                restarts; /* starts by the keeper itself since the last start order: any change is a crash */
         bool last_exit_known; /* false: still the first process, or nobody saw how it ended */
         int last_exit;        /* exit status, 128 + signal; -1 when not known */
         char *last_error;     /* why the keeper could not start it again, or NULL */
         int64_t started_at_ms; /* unix ms of the last start of the process (restarts count); 0 never */
-        unsigned processes;   /* of the service, descendants included; 0 when it does not run */
+        unsigned processes;    /* of the service, descendants included; 0 when it does not run */
         uint64_t memory_bytes; /* resident, all its processes */
         uint64_t memory_limit; /* its cgroup's (the tightest above it), else the machine's memory */
-        uint64_t cpu_ms;      /* used by all its processes since each began, ended children included */
+        uint64_t cpu_ms; /* used by all its processes since each began, ended children included */
         unsigned oom_kills;   /* counted by its cgroup since that was made; compare two readings */
         unsigned guarded_run; /* run whose runner the keeper watches; 0: none */
 } RuntimeStatus;
@@ -62,25 +64,26 @@ void runtime_status_done(RuntimeStatus *status);
 
 /* What to start. Borrowed for the call; NULL where not known. */
 typedef struct StartRequest {
-        const char *version, *commit, *tag, *previous_version; /* recorded, and expanded in command and environment */
-        const char *directory; /* where the command runs; NULL: the manifest's */
+        const char *version, *commit, *tag,
+                *previous_version; /* recorded, and expanded in command and environment */
+        const char *directory;     /* where the command runs; NULL: the manifest's */
         /* The file with NAME=value settings, or NULL. Only its path is kept; it is read at every start, so
          * that no secret is on disk twice or on a command line. Absent at a start: an error. */
         const char *env_file;
-        const Cancel *cancel;  /* may be NULL */
+        const Cancel *cancel; /* may be NULL */
 } StartRequest;
 
 /* What a plan or preflight wants to know before anything is touched; owned, runtime_description_done frees. */
 typedef struct RuntimeDescription {
-        const char *kind;      /* "process"; static */
-        char *user;            /* name it runs under */
+        const char *kind; /* "process"; static */
+        char *user;       /* name it runs under */
         uid_t uid;
         gid_t gid;
         char *directory;
-        char *command;         /* one line for people, ${...} not expanded */
-        unsigned port;         /* 0: none known */
-        char *port_taken_by;   /* "node (pid 812, user www-data)": somebody else's; NULL: free, or the service itself */
-        Strv warnings;         /* whole sentences: "runs as root: ..." */
+        char *command; /* one line for people, ${...} not expanded */
+        unsigned port; /* 0: none known */
+        char *port_taken_by; /* "node (pid 812, user www-data)": somebody else's; NULL: free, or the service itself */
+        Strv warnings; /* whole sentences: "runs as root: ..." */
 } RuntimeDescription;
 void runtime_description_done(RuntimeDescription *description);
 

@@ -1,0 +1,22 @@
+/* Who listens on a TCP port of this machine; proc(5), "net/tcp". */
+#ifndef BELAY_RUNTIME_PROCESS_PORTS_H
+#define BELAY_RUNTIME_PROCESS_PORTS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+typedef struct PortHolder {
+        pid_t pid; /* 0: a process that this user may not look into */
+        uid_t uid;
+        char *text; /* "node (pid 812, user www-data)"; owned */
+} PortHolder;
+void port_holder_done(PortHolder *holder);
+
+/* True: somebody listens on it on all addresses or on the loopback, so that a service cannot. What listens
+ * only on another address of the machine is in nobody's way. */
+bool port_find_holder(unsigned port, PortHolder *ret);
+
+/* The name of a user, or its number as text; owned. */
+char *user_name(uid_t uid);
+
+#endif

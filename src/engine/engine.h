@@ -24,9 +24,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/js.h"
+#include "base/str.h"
 #include "journal/events.h"
 #include "journal/journal.h"
 #include "journal/run_state.h"
@@ -34,18 +36,19 @@
 #include "platform/process.h"
 
 enum {
-        ENGINE_ATTEMPTS_MAX = 3,      /* of one step in one direction */
-        ENGINE_EXTRA_BEGUN_MAX = 32,  /* INTENTs beyond two for each step of the plan */
+        ENGINE_ATTEMPTS_MAX = 3,     /* of one step in one direction */
+        ENGINE_EXTRA_BEGUN_MAX = 32, /* INTENTs beyond two for each step of the plan */
 };
 
 typedef enum StepFlag {
-        STEP_READ_ONLY = 1 << 0,   /* changes nothing: not undone, simply done again */
-        STEP_INTERRUPTS = 1 << 1,  /* interrupts service; for the plan's display */
-        STEP_REDO_SAFE = 1 << 2,   /* half applied may be applied again from the start */
+        STEP_READ_ONLY = 1 << 0,  /* changes nothing: not undone, simply done again */
+        STEP_INTERRUPTS = 1 << 1, /* interrupts service; for the plan's display */
+        STEP_REDO_SAFE = 1 << 2,  /* half applied may be applied again from the start */
         STEP_BEFORE_UNDO = 1 << 3,
         STEP_AFTER_UNDO = 1 << 4,
-        STEP_IN_BOTH = 1 << 5,     /* with AFTER_UNDO: also runs forward (the report) */
-        STEP_RESTORES = 1 << 6,    /* INTENT without DONE always means: restore the data (migrations) */
+        STEP_IN_BOTH = 1 << 5, /* with AFTER_UNDO: also runs forward (the report) */
+        STEP_RESTORES =
+                1 << 6, /* INTENT without DONE always means: restore the data (migrations) */
 } StepFlag;
 
 typedef enum StepTruth {
@@ -63,25 +66,25 @@ typedef struct StepContext {
         json_t *observed;       /* apply and undo may add to it: becomes part of DONE */
         const json_t *decision; /* undo, BEFORE_UNDO and AFTER_UNDO steps: what the story decided */
         const RunState *run;
-        unsigned attempt;       /* from 1 */
-        bool recovering;        /* this process did not begin the run */
-        bool forward_done;      /* undo: the apply was DONE (else it may have stopped halfway) */
+        unsigned attempt;  /* from 1 */
+        bool recovering;   /* this process did not begin the run */
+        bool forward_done; /* undo: the apply was DONE (else it may have stopped halfway) */
         Events *events;
-        const char *step;       /* its name, for progress events */
-        const Cancel *cancel;   /* apply of a long step looks at it; undo ignores it */
+        const char *step;     /* its name, for progress events */
+        const Cancel *cancel; /* apply of a long step looks at it; undo ignores it */
 } StepContext;
 
 /* For a bar: `done` of `total` (bytes, checks, ms); `text` may be NULL. */
 void step_progress(StepContext *context, const char *text, int64_t done, int64_t total);
 
 typedef struct Step {
-        const char *name;   /* in the journal: never renamed, never reused */
-        const char *title;  /* for people */
+        const char *name;  /* in the journal: never renamed, never reused */
+        const char *title; /* for people */
         Phase phase;
         unsigned flags;
         bool (*prepare)(StepContext *context, Err *err); /* optional */
         bool (*apply)(StepContext *context, Err *err);
-        bool (*undo)(StepContext *context, Err *err);    /* optional: nothing to undo */
+        bool (*undo)(StepContext *context, Err *err); /* optional: nothing to undo */
         /* What is really so, of a step that was left open. Optional: PARTLY is assumed. */
         bool (*observe)(StepContext *context, StepTruth *ret, Err *err);
 } Step;
@@ -89,41 +92,50 @@ typedef struct Step {
 typedef enum RollbackCause { CAUSE_FAILED, CAUSE_CANCELLED, CAUSE_INTERRUPTED } RollbackCause;
 
 typedef struct Story {
-        const char *kind;            /* "update", "rollback", "restore" */
-        const Step *const *steps;    /* every step that may be in a plan of this kind */
+        const char *kind;         /* "update", "rollback", "restore" */
+        const Step *const *steps; /* every step that may be in a plan of this kind */
         size_t n_steps;
         /* Which way back. Fills `decision` (journaled in ROLLBACK, given to the undos), or sets *ret_wait
          * and describes in it what a person must choose (journaled in WAIT). `step` is the one that failed or was
          * left open, NULL when between steps. Must be able to answer from the journal and the world. */
-        bool (*decide)(void *world, const RunState *run, RollbackCause cause, const char *step, json_t *decision,
-                       bool *ret_wait, Err *err);
+        bool (*decide)(void *world, const RunState *run, RollbackCause cause, const char *step,
+                json_t *decision, bool *ret_wait, Err *err);
         /* Recovery, first of all: ends what the dead runner left behind; two scans must agree. */
         bool (*end_leftovers)(void *world, Err *err);
         /* Called after ARM was journaled and after an OWNER record: tells the keeper whom to watch. Optional. */
         void (*armed)(void *world, bool armed);
 } Story;
 
+/* Milliseconds between tries. A table of zeros is for tests. */
+typedef struct EnginePauses {
+        int64_t undo_ms[ENGINE_ATTEMPTS_MAX - 1]; /* after an undo that failed */
+        int64_t unknown_ms[8]; /* while a dependency does not answer; about a minute */
+} EnginePauses;
+
 typedef struct Engine {
         const Story *story;
         void *world;
         Journal *journal;
-        RunState *run;        /* folded from what the journal held; kept up to date by the engine */
+        RunState *run; /* folded from what the journal held; kept up to date by the engine */
         Events *events;
-        const Cancel *cancel; /* set by a signal or a request: before verify has passed it ends or undoes */
+        /* Set by a signal or a request: 2 is Ctrl-C, which counts until verify has passed; 1 is `belay cancel`,
+         * which counts until COMMIT. May be NULL. */
+        const Cancel *cancel;
+        const EnginePauses *pauses; /* NULL: the usual ones */
 } Engine;
 
 typedef enum RunWish {
-        WISH_FINISH,  /* resume: forward when that is safe, else back */
-        WISH_UNDO,    /* cancel, or a person's rollback of a waiting run */
-        WISH_ACCEPT,  /* COMMIT now; of a step that waited for a person: it is done */
+        WISH_FINISH, /* resume: forward when that is safe, else back */
+        WISH_UNDO,   /* cancel, or a person's rollback of a waiting run */
+        WISH_ACCEPT, /* COMMIT now; of a step that waited for a person: it is done */
 } RunWish;
 
 typedef struct RunOutcome {
-        RunEnd end;           /* RUN_OPEN: it waits for a person */
-        int exit_status;      /* of spec/cli.md */
-        Err failure;          /* why it was rolled back, aborted or waits; empty when it succeeded */
-        char *failed_step;    /* owned, or NULL */
-        Strv unfinished;      /* what finish left undone: exit 9 */
+        RunEnd end;        /* RUN_OPEN: it waits for a person */
+        int exit_status;   /* of spec/cli.md */
+        Err failure;       /* why it was rolled back, aborted or waits; empty when it succeeded */
+        char *failed_step; /* owned, or NULL */
+        Strv unfinished;   /* what finish left undone: exit 9 */
 } RunOutcome;
 void run_outcome_done(RunOutcome *outcome);
 

@@ -31,7 +31,8 @@ typedef enum RecordType {
         RECORD_OWNER,    /* epoch, pid, start_time, boot_id */
         RECORD_INTENT,   /* step, instance, undo (bool), attempt, facts */
         RECORD_DONE,     /* step, instance, undo, observed, took_ms */
-        RECORD_FAILED,   /* step, instance, undo, error {code, message, hint}, took_ms */
+        RECORD_FAILED,   /* step, instance, undo, error {code, message, hint}, took_ms;
+                          * "began": false when its preparation failed: there was no INTENT */
         RECORD_ARM,
         RECORD_WAIT,     /* for, step, why, choices */
         RECORD_COMMIT,

@@ -138,7 +138,10 @@ static bool add_result(RunState *state, const Record *record, Err *err) {
                 return false;
         bool undo = js_bool(record->payload, "undo", false);
         StepState *at = undo ? &step->undo : &step->forward;
-        if (*at != STEP_OPEN)
+        /* Of a step whose preparation failed nothing was begun: it has no INTENT, and no attempt. */
+        bool unprepared = record->type == RECORD_FAILED && !undo && *at == STEP_NOT_BEGUN &&
+                          !js_bool(record->payload, "began", true);
+        if (*at != STEP_OPEN && !unprepared)
                 return impossible(record, "its step is not open", err);
         if (!undo && step->undo != STEP_NOT_BEGUN)
                 return impossible(record, "its step is being undone", err);

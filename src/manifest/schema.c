@@ -77,8 +77,8 @@ static bool key_unknown(Reader *r, const KeyTable *table, const Node *key) {
 bool key_lacks(Reader *r, const Node *at, const char *lacks) {
         return finding_add(r->findings,
                 &(Finding){.at = at->at,
-                        .hint = "It belongs to the format; this build of Belay does not do it yet. "
-                                "Take it out."},
+                        .hint = "The format knows it, this build of Belay does not do it. Take it "
+                                "out."},
                 "this build has no %s", lacks);
 }
 

@@ -148,11 +148,11 @@ static bool number_read(Reader *r, const Key *key, const Node *node, void *field
         unsigned most = key->most ? key->most : 1000000000;
         if (node->kind != NODE_SCALAR || !node->plain)
                 return wrong(r, key, node);
-        scoped(free_str) char *expected =
-                str_format("expected a whole number from %u to %u", key->least, most);
+        scoped(free_str) char *problem =
+                str_format("is no whole number from %u to %u", key->least, most);
         bool padded = node->text[0] == '0' && node->text[1];
         if (padded || !str_to_uint(node->text, most, &value) || value < key->least)
-                return no_good(r, node, "is no such number", expected);
+                return no_good(r, node, problem, NULL);
         *(unsigned *)field = (unsigned)value;
         return true;
 }
@@ -164,10 +164,10 @@ static bool percent_read(Reader *r, const Key *key, const Node *node, void *fiel
         unsigned value = 0;
         if (node->kind != NODE_SCALAR)
                 return wrong(r, key, node);
-        scoped(free_str) char *expected =
-                str_format("expected %u%% to %u%%", key->least, key->most);
+        scoped(free_str) char *problem =
+                str_format("is no share from %u%% to %u%%", key->least, key->most);
         if (!percent_parse(node->text, key->most, &value) || value < key->least)
-                return no_good(r, node, "is no such share", expected);
+                return no_good(r, node, problem, key->type->expected);
         *(unsigned *)field = value;
         return true;
 }

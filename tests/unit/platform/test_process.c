@@ -242,7 +242,8 @@ static void detached_programs_stand_alone(void **state) {
         (void)state;
         setenv("BELAY_RUN", "5", 1);
         setenv("BELAY_KEPT", "yes", 1);
-        int leak = dup(0);
+        int leak = fcntl(0, F_DUPFD, 50);
+        assert_true(leak >= 50);
         scoped(free_str) char *script = str_format(
                 "fds=$(ls -l /proc/$$/fd); exec 9>%s/alone; echo \"$fds\" >&9; env >&9; cut -d' ' -f5,6,7 /proc/$$/stat >&9; "
                 "echo pid $$ >&9; echo end >&9",

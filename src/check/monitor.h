@@ -60,7 +60,7 @@ enum { BASELINE_KINDS_MAX = 2000 };
 typedef struct MonitorBaseline {
         bool known;
         bool log_known;
-        double errors_per_minute;
+        double error_share;       /* of the log's lines, those that look like errors: 0 to 1 */
         uint64_t memory_bytes;
         int64_t latency_ms;       /* median of the checks' answers; 0: unknown */
         bool outside_failed;      /* outside access failed before, too */
@@ -76,8 +76,8 @@ void monitor_baseline_from_json(const json_t *object, MonitorBaseline *ret); /* 
 typedef struct ProcessSample {
         bool running;
         char *gone;               /* when not running: "exited with status 1"; owned, may be NULL */
-        unsigned restarts;        /* a count, too */
-        unsigned oom_kills;       /* a count that may begin anywhere: growth is what matters */
+        unsigned restarts;        /* since the watch began */
+        unsigned oom_kills;       /* since the watch began */
         uint64_t memory_bytes;    /* of all its processes; 0: unknown */
         uint64_t memory_limit;    /* its cgroup's, else the machine's; 0: unknown */
         int64_t cpu_ms;           /* used so far by all its processes; -1: unknown */

@@ -207,6 +207,8 @@ static const Case lists[] = {
         {"Y15 check", BASE "checks: [ http ]\n", ":5:11: text where a check is expected"},
         {"Y12 null check", BASE "checks: [ ~ ]\n", ":5:11: \"checks[0]\" has no value"},
         {"empty check", BASE "checks: [ {} ]\n", ":5:11: a check is missing"},
+        {"only an extension", BASE "backup: { contents: [ { x-a: b } ] }\n",
+                ":5:23: a content is missing"},
         {"only within", BASE "checks: [ { within: 5s } ]\n", ":5:11: a check is missing"},
         {"two checks in one", BASE "checks: [ { tcp: 'a:1', log: { expect: b } } ]\n",
                 ":5:25: a check is one thing: there is \"tcp\" already"},

@@ -38,7 +38,9 @@ void js_set_int(json_t *object, const char *key, int64_t number) {
         js_set(object, key, json_integer(number));
 }
 
-void js_set_bool(json_t *object, const char *key, bool truth) { js_set(object, key, json_boolean(truth)); }
+void js_set_bool(json_t *object, const char *key, bool truth) {
+        js_set(object, key, json_boolean(truth));
+}
 
 static char *dump(const json_t *value, size_t flags) {
         char *text = json_dumps(value, flags | JSON_ENCODE_ANY);
@@ -55,6 +57,7 @@ json_t *js_parse(const char *text, size_t bytes, const char *what, Err *err) {
         json_error_t where;
         json_t *value = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &where);
         if (!value)
-                err_fail(err, ERR_CORRUPT, "'%s' is not valid JSON: %s (line %d)", what, where.text, where.line);
+                err_fail(err, ERR_CORRUPT, "'%s' is not valid JSON: %s (line %d)", what, where.text,
+                        where.line);
         return value;
 }

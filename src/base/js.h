@@ -14,12 +14,13 @@
 
 /* For scoped(js_freep) json_t *value. */
 void js_freep(json_t **value);
-const char *js_str(const json_t *object, const char *key);              /* NULL when absent or no string */
+const char *js_str(const json_t *object, const char *key); /* NULL when absent or no string */
 int64_t js_int(const json_t *object, const char *key, int64_t otherwise);
 bool js_bool(const json_t *object, const char *key, bool otherwise);
-json_t *js_get(const json_t *object, const char *key);                  /* borrowed; NULL when absent */
-void js_set(json_t *object, const char *key, json_t *owned);            /* takes `owned`; aborts on misuse */
-void js_set_str(json_t *object, const char *key, const char *text);     /* NULL text removes nothing, sets nothing */
+json_t *js_get(const json_t *object, const char *key);       /* borrowed; NULL when absent */
+void js_set(json_t *object, const char *key, json_t *owned); /* takes `owned`; aborts on misuse */
+void js_set_str(json_t *object, const char *key,
+        const char *text); /* NULL text removes nothing, sets nothing */
 void js_set_int(json_t *object, const char *key, int64_t number);
 void js_set_bool(json_t *object, const char *key, bool truth);
 /* One line, keys in insertion order; owned by the caller. */

@@ -11,7 +11,9 @@ static void *need(void *p) {
         abort();
 }
 
-void *mem_new(size_t count, size_t size) { return need(calloc(count ? count : 1, size ? size : 1)); }
+void *mem_new(size_t count, size_t size) {
+        return need(calloc(count ? count : 1, size ? size : 1));
+}
 
 void *mem_grow(void *old, size_t count, size_t size) {
         if (size && count > SIZE_MAX / size)

@@ -40,8 +40,8 @@
 /* Zeroed memory for `count` items of `size` bytes; aborts when there is none. */
 void *mem_new(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_grow(void *old, size_t count, size_t size) __attribute__((returns_nonnull));
-#define NEW(type)            ((type *)mem_new(1, sizeof(type)))
-#define NEW_ARRAY(type, n)   ((type *)mem_new((n), sizeof(type)))
+#define NEW(type)          ((type *)mem_new(1, sizeof(type)))
+#define NEW_ARRAY(type, n) ((type *)mem_new((n), sizeof(type)))
 /* Appends to an array of which only pointer and count are kept: grows in powers of two. */
 #define PUSH(array, count, item)                                                                   \
         do {                                                                                       \

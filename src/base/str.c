@@ -95,7 +95,8 @@ unsigned str_distance(const char *a, const char *b) {
                 unsigned *row = rows[i % 3], *above = rows[(i - 1) % 3], *top = rows[(i + 1) % 3];
                 row[0] = i;
                 for (unsigned j = 1; j <= m; j++) {
-                        unsigned differs = tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]);
+                        unsigned differs = tolower((unsigned char)a[i - 1]) !=
+                                           tolower((unsigned char)b[j - 1]);
                         row[j] = least(least(above[j] + 1, row[j - 1] + 1), above[j - 1] + differs);
                         if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
                                 row[j] = least(row[j], top[j - 2] + 1);
@@ -120,10 +121,18 @@ const char *str_nearest(const char *text, const char *const *list) {
 
 /* Length of the valid UTF-8 sequence at `s`, or 0; RFC 3629. */
 static size_t utf8_length(const unsigned char *s) {
-        static const struct { unsigned char low, high, second_low, second_high; size_t n; } ranges[] = {
-                {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3}, {0xE1, 0xEC, 0x80, 0xBF, 3},
-                {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3}, {0xF0, 0xF0, 0x90, 0xBF, 4},
-                {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
+        static const struct {
+                unsigned char low, high, second_low, second_high;
+                size_t n;
+        } ranges[] = {
+                {0xC2, 0xDF, 0x80, 0xBF, 2},
+                {0xE0, 0xE0, 0xA0, 0xBF, 3},
+                {0xE1, 0xEC, 0x80, 0xBF, 3},
+                {0xED, 0xED, 0x80, 0x9F, 3},
+                {0xEE, 0xEF, 0x80, 0xBF, 3},
+                {0xF0, 0xF0, 0x90, 0xBF, 4},
+                {0xF1, 0xF3, 0x80, 0xBF, 4},
+                {0xF4, 0xF4, 0x80, 0x8F, 4},
         };
         for (size_t i = 0; i < COUNT_OF(ranges); i++) {
                 if (s[0] < ranges[i].low || s[0] > ranges[i].high)
@@ -143,10 +152,12 @@ char *str_printable(const char *text, bool keep_newlines) {
         const unsigned char *s = (const unsigned char *)text;
         while (*s) {
                 size_t n = *s < 0x80 ? 1 : utf8_length(s);
-                bool control = *s < 0x20 ? !(keep_newlines && (*s == '\n' || *s == '\t')) : *s == 0x7F;
+                bool control =
+                        *s < 0x20 ? !(keep_newlines && (*s == '\n' || *s == '\t')) : *s == 0x7F;
                 /* C1 controls and the bidirectional overrides are invisible and can lie. */
                 bool sly = n == 2 && s[0] == 0xC2 && s[1] < 0xA0;
-                sly = sly || (n == 3 && s[0] == 0xE2 && s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE);
+                sly = sly ||
+                      (n == 3 && s[0] == 0xE2 && s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE);
                 if (n == 0 || control || sly) {
                         str_add_char(&out, '?');
                         s += n ? n : 1;

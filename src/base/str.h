@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 char *str_format(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
-char *str_vformat(const char *format, va_list args) __attribute__((format(printf, 1, 0), returns_nonnull));
+char *str_vformat(const char *format, va_list args)
+        __attribute__((format(printf, 1, 0), returns_nonnull));
 char *str_copy(const char *text);                 /* NULL gives NULL */
 char *str_copy_n(const char *text, size_t bytes); /* adds the NUL */
 bool str_equal(const char *a, const char *b);     /* two NULLs are equal */
@@ -24,8 +25,8 @@ void str_replace_owned(char **owned, char *with); /* frees *owned, takes `with` 
 char *str_trim(char *text);
 /* "a/b": exactly one slash between; b absolute gives a copy of b. */
 char *path_join(const char *dir, const char *name) __attribute__((returns_nonnull));
-char *path_dirname(const char *path);             /* "." for a bare name */
-const char *path_basename(const char *path);      /* points into path */
+char *path_dirname(const char *path);        /* "." for a bare name */
+const char *path_basename(const char *path); /* points into path */
 /* Levenshtein distance with transpositions, for "did you mean"; texts over 64 bytes are far. */
 unsigned str_distance(const char *a, const char *b);
 /* The nearest of a NULL-terminated list, or NULL when none is near (distance over 1/3 of length). */
@@ -44,7 +45,7 @@ void str_add(Str *s, const char *text);
 void str_add_n(Str *s, const char *bytes, size_t n);
 void str_addf(Str *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void str_add_char(Str *s, char c);
-char *str_take(Str *s);           /* never NULL; the builder is empty afterwards */
+char *str_take(Str *s); /* never NULL; the builder is empty afterwards */
 void str_done(Str *s);
 
 /* NULL-terminated vectors of owned strings. NULL is an empty vector everywhere. */

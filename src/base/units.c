@@ -15,7 +15,12 @@ typedef struct Unit {
 } Unit;
 
 static const Unit units[] = {
-        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {"w", 604800000},
+        {"ms", 1},
+        {"s", 1000},
+        {"m", 60000},
+        {"h", 3600000},
+        {"d", 86400000},
+        {"w", 604800000},
 };
 
 static const int64_t DURATION_MAX_MS = INT64_C(366) * 86400000;

@@ -31,7 +31,10 @@ static bool identifiers_ok(const char *text, size_t bytes, bool numbers_strict) 
                 if (i < bytes && text[i] != '.')
                         continue;
                 size_t n = i - start;
-                if (n == 0 || strspn(text + start, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-") < n)
+                if (n == 0 ||
+                        strspn(text + start,
+                                "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-") <
+                                n)
                         return false;
                 bool number = strspn(text + start, "0123456789") >= n;
                 if (numbers_strict && number && n > 1 && text[start] == '0')
@@ -46,8 +49,8 @@ bool version_parse(const char *text, Version *ret) {
                 return false;
         Version v = {0};
         const char *at = version_bare(text);
-        if (!read_number(&at, &v.major) || *at++ != '.' || !read_number(&at, &v.minor) || *at++ != '.' ||
-            !read_number(&at, &v.patch))
+        if (!read_number(&at, &v.major) || *at++ != '.' || !read_number(&at, &v.minor) ||
+                *at++ != '.' || !read_number(&at, &v.patch))
                 return false;
         const char *pre = NULL;
         size_t pre_bytes = 0;
@@ -75,7 +78,8 @@ void version_done(Version *v) {
 static int compare_numbers(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
 
 static int compare_identifier(const char *a, const char *b) {
-        bool number_a = a[strspn(a, "0123456789")] == '\0', number_b = b[strspn(b, "0123456789")] == '\0';
+        bool number_a = a[strspn(a, "0123456789")] == '\0',
+             number_b = b[strspn(b, "0123456789")] == '\0';
         if (number_a != number_b)
                 return number_a ? -1 : 1;
         if (number_a && strlen(a) != strlen(b))
@@ -136,14 +140,15 @@ bool version_is_breaking(const char *from, const char *to) {
 
 bool version_text_ok(const char *text) {
         size_t n = text ? strlen(text) : 0;
-        if (n == 0 || n > TAG_TEXT_MAX || text[0] == '-' || text[0] == '/' || text[0] == '.' || text[n - 1] == '/' ||
-            text[n - 1] == '.')
+        if (n == 0 || n > TAG_TEXT_MAX || text[0] == '-' || text[0] == '/' || text[0] == '.' ||
+                text[n - 1] == '/' || text[n - 1] == '.')
                 return false;
         if (strstr(text, "..") || strstr(text, "//") || strstr(text, "@{") || strstr(text, "/.") ||
-            strstr(text, ".lock/") || str_ends(text, ".lock") || strcmp(text, "@") == 0)
+                strstr(text, ".lock/") || str_ends(text, ".lock") || strcmp(text, "@") == 0)
                 return false;
         for (const char *c = text; *c; c++)
-                if ((unsigned char)*c <= 0x20 || *c == 0x7F || strchr("~^:?*[\\'\"`$;|&<>(){}!#%", *c))
+                if ((unsigned char)*c <= 0x20 || *c == 0x7F ||
+                        strchr("~^:?*[\\'\"`$;|&<>(){}!#%", *c))
                         return false;
         return true;
 }

@@ -10,7 +10,7 @@
 
 typedef struct Version {
         uint64_t major, minor, patch;
-        char *pre;  /* "rc.1", or NULL; owned */
+        char *pre; /* "rc.1", or NULL; owned */
 } Version;
 
 /* Strict semver, one optional leading 'v'; at most 128 bytes. False leaves ret untouched. */

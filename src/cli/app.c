@@ -68,7 +68,8 @@ bool app_ask(App *app, const char *question, bool *ret_yes, Err *err) {
         if (app->yes)
                 return true;
         if (!app->can_ask) {
-                err_fail(err, ERR_USAGE, "would ask \"%s\", but there is no terminal to ask on", question);
+                err_fail(err, ERR_USAGE, "would ask \"%s\", but there is no terminal to ask on",
+                        question);
                 return err_hint(err, "Add --yes to answer yes.");
         }
         fprintf(stderr, "%s [y/N] ", question);
@@ -134,12 +135,15 @@ static int unknown_verb(App *app, const char *word) {
         for (size_t i = 0; i < n_verbs; i++) {
                 if (!verbs[i].hidden)
                         names[n++] = verbs[i].name;
-                if (strncmp(verbs[i].name, word, strlen(word)) == 0 && verbs[i].name[strlen(word)] == ' ')
-                        return app_usage(app, "'%s' needs one more word, such as '%s'", word, verbs[i].name);
+                if (strncmp(verbs[i].name, word, strlen(word)) == 0 &&
+                        verbs[i].name[strlen(word)] == ' ')
+                        return app_usage(
+                                app, "'%s' needs one more word, such as '%s'", word, verbs[i].name);
         }
         const char *near = str_nearest(word, names);
         if (near)
-                return app_usage(app, "'%s' is no command of belay; did you mean '%s'?", word, near);
+                return app_usage(
+                        app, "'%s' is no command of belay; did you mean '%s'?", word, near);
         return app_usage(app, "'%s' is no command of belay", word);
 }
 
@@ -154,7 +158,7 @@ static int run_verb(App *app, char **words, int n) {
         look_at_terminal(app);
         if (app->n_args < verb->min_args || app->n_args > verb->max_args)
                 return app_usage(app, "'belay %s' takes %s", verb->name,
-                                 *verb->operands ? verb->operands : "no operands");
+                        *verb->operands ? verb->operands : "no operands");
         int status = verb->run(app);
         return app_finish_output(status);
 }

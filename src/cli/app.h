@@ -15,10 +15,37 @@
 
 /* Options of all verbs; each verb names those it takes (verbs.c). */
 typedef enum Opt {
-        OPT_YES, OPT_PLAN, OPT_NO_BACKUP, OPT_NO_MIGRATIONS, OPT_ACCEPT_BREAKING, OPT_ACCEPT_UNHEALTHY,
-        OPT_ALLOW_DOWNGRADE, OPT_EVEN_IF_BAD, OPT_REINSTALL, OPT_FORCE, OPT_NO_WAIT, OPT_DETACH, OPT_WAIT_LOCK,
-        OPT_DRY_RUN, OPT_FIX, OPT_EXPLAIN, OPT_EXIT_CODE, OPT_ALL, OPT_REVERT, OPT_RESTORE, OPT_TO, OPT_RUN,
-        OPT_FORMAT, OPT_FOLLOW, OPT_LEVEL, OPT_ONLY, OPT_STORE, OPT_MESSAGE, OPT_UNTIL, OPT_SERVICE, OPT_LINES,
+        OPT_YES,
+        OPT_PLAN,
+        OPT_NO_BACKUP,
+        OPT_NO_MIGRATIONS,
+        OPT_ACCEPT_BREAKING,
+        OPT_ACCEPT_UNHEALTHY,
+        OPT_ALLOW_DOWNGRADE,
+        OPT_EVEN_IF_BAD,
+        OPT_REINSTALL,
+        OPT_FORCE,
+        OPT_NO_WAIT,
+        OPT_DETACH,
+        OPT_WAIT_LOCK,
+        OPT_DRY_RUN,
+        OPT_FIX,
+        OPT_EXPLAIN,
+        OPT_EXIT_CODE,
+        OPT_ALL,
+        OPT_REVERT,
+        OPT_RESTORE,
+        OPT_TO,
+        OPT_RUN,
+        OPT_FORMAT,
+        OPT_FOLLOW,
+        OPT_LEVEL,
+        OPT_ONLY,
+        OPT_STORE,
+        OPT_MESSAGE,
+        OPT_UNTIL,
+        OPT_SERVICE,
+        OPT_LINES,
         OPT_COUNT
 } Opt;
 
@@ -30,21 +57,21 @@ typedef struct App {
         unsigned verbose;
         /* of the verb: value or "" when given, NULL when not */
         const char *opt[OPT_COUNT];
-        char **args;           /* operands, NULL-terminated */
+        char **args; /* operands, NULL-terminated */
         int n_args;
-        bool terminal;         /* standard output is one (and not --json, not --quiet) */
-        bool can_ask;          /* standard input and error are terminals, too */
+        bool terminal; /* standard output is one (and not --json, not --quiet) */
+        bool can_ask;  /* standard input and error are terminals, too */
         bool color;
-        State state;           /* opened by app_state() */
+        State state; /* opened by app_state() */
 } App;
 
 typedef struct Verb {
-        const char *name;       /* "backup create" has a space: a verb with a sub-verb */
-        const char *operands;   /* "SERVICE [VERSION]" */
-        const char *help;       /* one line */
+        const char *name;     /* "backup create" has a space: a verb with a sub-verb */
+        const char *operands; /* "SERVICE [VERSION]" */
+        const char *help;     /* one line */
         int min_args, max_args;
-        const Opt *options;     /* ends with OPT_COUNT; NULL: none */
-        int (*run)(App *app);   /* returns the exit status */
+        const Opt *options;   /* ends with OPT_COUNT; NULL: none */
+        int (*run)(App *app); /* returns the exit status */
         bool hidden;
 } Verb;
 

@@ -17,7 +17,8 @@ static bool find_here(char **ret_path, Err *err) {
                 return err_fail_errno(err, ERR_IO, errno, "finding the current directory");
         if (manifest_find(here, ret_path, err))
                 return true;
-        return err_hint(err, "Name a service (`belay list` shows the known ones), or a manifest with -f FILE.");
+        return err_hint(err,
+                "Name a service (`belay list` shows the known ones), or a manifest with -f FILE.");
 }
 
 /* With -f or a manifest here, an operand must be the name that the manifest says. */
@@ -27,7 +28,8 @@ static bool check_name(const char *path, const char *name, Err *err) {
                 return false;
         if (str_equal(service->name, name))
                 return true;
-        err_fail(err, ERR_UNKNOWN, "'%s' describes the service '%s', not '%s'", path, service->name, name);
+        err_fail(err, ERR_UNKNOWN, "'%s' describes the service '%s', not '%s'", path, service->name,
+                name);
         return err_hint(err, "Leave the name out, or correct it.");
 }
 
@@ -35,7 +37,8 @@ bool find_manifest(App *app, const char *name, char **ret_path, Err *err) {
         if (name && !service_name_ok(name)) {
                 scoped(free_str) char *shown = str_printable(name, false);
                 err_fail(err, ERR_USAGE, "'%.80s' cannot be the name of a service", shown);
-                return err_hint(err, "A name has lower-case letters, digits and hyphens, at most 63.");
+                return err_hint(
+                        err, "A name has lower-case letters, digits and hyphens, at most 63.");
         }
         if (app->file) {
                 if (name && !check_name(app->file, name, err))

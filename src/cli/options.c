@@ -9,8 +9,8 @@
 
 typedef struct OptInfo {
         const char *name;
-        char letter;         /* 0: none */
-        const char *value;   /* name of its value; NULL: a flag */
+        char letter;       /* 0: none */
+        const char *value; /* name of its value; NULL: a flag */
         const char *help;
 } OptInfo;
 
@@ -19,10 +19,14 @@ static const OptInfo infos[OPT_COUNT] = {
         [OPT_PLAN] = {"plan", 0, "ID", "only if the plan is still the one shown under this id"},
         [OPT_NO_BACKUP] = {"no-backup", 0, NULL, "take no backup: undo is then revert only"},
         [OPT_NO_MIGRATIONS] = {"no-migrations", 0, NULL, "do not run pending migrations"},
-        [OPT_ACCEPT_BREAKING] = {"accept-breaking", 0, NULL, "go to a version that may break what uses it"},
-        [OPT_ACCEPT_UNHEALTHY] = {"accept-unhealthy", 0, NULL, "although the service is down or failing now"},
-        [OPT_ALLOW_DOWNGRADE] = {"allow-downgrade", 0, NULL, "go to an older version, or restore across versions"},
-        [OPT_EVEN_IF_BAD] = {"even-if-bad", 0, NULL, "although this version was rolled back before"},
+        [OPT_ACCEPT_BREAKING] = {"accept-breaking", 0, NULL,
+                "go to a version that may break what uses it"},
+        [OPT_ACCEPT_UNHEALTHY] = {"accept-unhealthy", 0, NULL,
+                "although the service is down or failing now"},
+        [OPT_ALLOW_DOWNGRADE] = {"allow-downgrade", 0, NULL,
+                "go to an older version, or restore across versions"},
+        [OPT_EVEN_IF_BAD] = {"even-if-bad", 0, NULL,
+                "although this version was rolled back before"},
         [OPT_REINSTALL] = {"reinstall", 0, NULL, "although this version is installed already"},
         [OPT_FORCE] = {"force", 0, NULL, "--even-if-bad --allow-downgrade --reinstall"},
         [OPT_NO_WAIT] = {"no-wait", 0, NULL, "return when verify has passed; the watch goes on"},
@@ -43,18 +47,32 @@ static const OptInfo infos[OPT_COUNT] = {
         [OPT_ONLY] = {"only", 0, "NAME", "only this content"},
         [OPT_STORE] = {"store", 0, "DIR", "this store"},
         [OPT_MESSAGE] = {"message", 'm', "REASON", "why"},
-        [OPT_UNTIL] = {"until", 0, "TIME", "end of the lock, as 2026-12-24T18:00:00Z, 2026-12-24 or 2h"},
+        [OPT_UNTIL] = {"until", 0, "TIME",
+                "end of the lock, as 2026-12-24T18:00:00Z, 2026-12-24 or 2h"},
         [OPT_SERVICE] = {"service", 0, "NAME", "of this service"},
         [OPT_LINES] = {"lines", 'n', "NUMBER", "so many lines of the end (50)"},
 };
 
-enum { GLOBAL_FILE = 1000, GLOBAL_STATE, GLOBAL_JSON, GLOBAL_QUIET, GLOBAL_VERBOSE, GLOBAL_NO_COLOR, GLOBAL_HELP, GLOBAL_VERSION };
+enum {
+        GLOBAL_FILE = 1000,
+        GLOBAL_STATE,
+        GLOBAL_JSON,
+        GLOBAL_QUIET,
+        GLOBAL_VERBOSE,
+        GLOBAL_NO_COLOR,
+        GLOBAL_HELP,
+        GLOBAL_VERSION
+};
 
 static const struct option global_options[] = {
-        {"file", required_argument, NULL, GLOBAL_FILE},   {"state", required_argument, NULL, GLOBAL_STATE},
-        {"json", no_argument, NULL, GLOBAL_JSON},         {"quiet", no_argument, NULL, GLOBAL_QUIET},
-        {"verbose", no_argument, NULL, GLOBAL_VERBOSE},   {"no-color", no_argument, NULL, GLOBAL_NO_COLOR},
-        {"help", no_argument, NULL, GLOBAL_HELP},         {"version", no_argument, NULL, GLOBAL_VERSION},
+        {"file", required_argument, NULL, GLOBAL_FILE},
+        {"state", required_argument, NULL, GLOBAL_STATE},
+        {"json", no_argument, NULL, GLOBAL_JSON},
+        {"quiet", no_argument, NULL, GLOBAL_QUIET},
+        {"verbose", no_argument, NULL, GLOBAL_VERBOSE},
+        {"no-color", no_argument, NULL, GLOBAL_NO_COLOR},
+        {"help", no_argument, NULL, GLOBAL_HELP},
+        {"version", no_argument, NULL, GLOBAL_VERSION},
         {"yes", no_argument, NULL, OPT_YES},
 };
 
@@ -95,14 +113,16 @@ int options_parse_global(App *app, int argc, char **argv) {
         optind = 0;
         opterr = 0;
         while ((option = getopt_long(argc, argv, "+:f:qvyhV", table, NULL)) != -1) {
-                if (option == GLOBAL_HELP || option == 'h' || option == GLOBAL_VERSION || option == 'V') {
+                if (option == GLOBAL_HELP || option == 'h' || option == GLOBAL_VERSION ||
+                        option == 'V') {
                         argv[argc - 1] = option == GLOBAL_HELP || option == 'h' ? help : version;
                         return argc - 1;
                 }
                 if (take_global(app, option, optarg))
                         continue;
-                (void)app_usage(app, "%s '%s'", option == ':' ? "a value is missing after" : "unknown option",
-                                argv[optind - 1]);
+                (void)app_usage(app, "%s '%s'",
+                        option == ':' ? "a value is missing after" : "unknown option",
+                        argv[optind - 1]);
                 return -1;
         }
         return optind;
@@ -122,7 +142,8 @@ static void build_tables(const Verb *verb, struct option *table, Str *letters) {
         bool own_f = false;
         for (const Opt *o = verb->options; o && *o != OPT_COUNT; o++) {
                 const OptInfo *info = &infos[*o];
-                table[n++] = (struct option){info->name, info->value ? required_argument : no_argument, NULL, (int)*o};
+                table[n++] = (struct option){
+                        info->name, info->value ? required_argument : no_argument, NULL, (int)*o};
                 own_f = own_f || info->letter == 'f';
                 if (info->letter && info->letter != 'y')
                         str_addf(letters, "%c%s", info->letter, info->value ? ":" : "");
@@ -144,8 +165,8 @@ static bool refuse(App *app, const Verb *verb, int option, char *word) {
         if (option == ':')
                 (void)app_usage(app, "'belay %s': a value is missing after '%s'", verb->name, word);
         else
-                (void)app_usage(app, "'belay %s' has no option '%s'; `belay help %s` lists them", verb->name, word,
-                                verb->name);
+                (void)app_usage(app, "'belay %s' has no option '%s'; `belay help %s` lists them",
+                        verb->name, word, verb->name);
         return false;
 }
 
@@ -166,8 +187,10 @@ bool options_parse(App *app, const Verb *verb, int argc, char **argv) {
                         continue;
                 if (option >= OPT_COUNT || !verb_takes(verb, option))
                         return refuse(app, verb, option, argv[optind - 1]);
-                if (app->opt[option] && infos[option].value && strcmp(app->opt[option], optarg) != 0) {
-                        (void)app_usage(app, "--%s is given twice, with different values", infos[option].name);
+                if (app->opt[option] && infos[option].value &&
+                        strcmp(app->opt[option], optarg) != 0) {
+                        (void)app_usage(app, "--%s is given twice, with different values",
+                                infos[option].name);
                         return false;
                 }
                 app->opt[option] = optarg ? optarg : "";
@@ -178,14 +201,16 @@ bool options_parse(App *app, const Verb *verb, int argc, char **argv) {
 }
 
 static void print_option(const OptInfo *info, FILE *to) {
-        scoped(free_str) char *letter = info->letter ? str_format("-%c, ", info->letter) : str_copy("    ");
-        scoped(free_str) char *name =
-                str_format("%s--%s%s%s", letter, info->name, info->value ? " " : "", info->value ? info->value : "");
+        scoped(free_str) char *letter =
+                info->letter ? str_format("-%c, ", info->letter) : str_copy("    ");
+        scoped(free_str) char *name = str_format("%s--%s%s%s", letter, info->name,
+                info->value ? " " : "", info->value ? info->value : "");
         fprintf(to, "  %-26s  %s\n", name, info->help);
 }
 
 void options_print_help(const Verb *verb, FILE *to) {
-        fprintf(to, "belay %s%s%s\n  %s\n", verb->name, *verb->operands ? " " : "", verb->operands, verb->help);
+        fprintf(to, "belay %s%s%s\n  %s\n", verb->name, *verb->operands ? " " : "", verb->operands,
+                verb->help);
         if (verb->options && *verb->options != OPT_COUNT)
                 fputs("\nOptions:\n", to);
         for (const Opt *o = verb->options; o && *o != OPT_COUNT; o++)
@@ -201,5 +226,5 @@ void options_print_global_help(FILE *to) {
               "  -q, --quiet                 only results and errors\n"
               "  -v, --verbose               more about what is being done\n"
               "      --no-color              plain text (also $NO_COLOR)\n",
-              to);
+                to);
 }

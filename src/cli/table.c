@@ -15,7 +15,9 @@ void table_add_owned(Table *table, char *cell) {
         strv_push(&table->cells, cell ? cell : str_copy(""));
 }
 
-void table_add(Table *table, const char *cell) { table_add_owned(table, str_copy(cell ? cell : "")); }
+void table_add(Table *table, const char *cell) {
+        table_add_owned(table, str_copy(cell ? cell : ""));
+}
 
 static size_t column_width(const Table *table, size_t n, size_t column) {
         size_t width = 0;

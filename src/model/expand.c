@@ -11,13 +11,22 @@ typedef struct Name {
         size_t offset;
 } Name;
 
-#define NAME(field) {#field, offsetof(Expansion, field)}
+#define NAME(field)                                                                                \
+        { #field, offsetof(Expansion, field) }
 static const Name names[] = {
-        NAME(version),   NAME(tag),  NAME(commit), NAME(previous_version), NAME(service),
-        NAME(component), NAME(port), NAME(digest), NAME(image),
+        NAME(version),
+        NAME(tag),
+        NAME(commit),
+        NAME(previous_version),
+        NAME(service),
+        NAME(component),
+        NAME(port),
+        NAME(digest),
+        NAME(image),
 };
 
-static const char *value_of(const char *name, size_t bytes, const Expansion *values, bool *ret_known) {
+static const char *value_of(
+        const char *name, size_t bytes, const Expansion *values, bool *ret_known) {
         for (size_t i = 0; i < COUNT_OF(names); i++) {
                 if (strlen(names[i].name) != bytes || strncmp(names[i].name, name, bytes) != 0)
                         continue;
@@ -44,10 +53,13 @@ char *expand(const char *text, const Expansion *values, Err *err) {
                 }
                 size_t bytes = strcspn(text + 2, "}");
                 bool known = false;
-                const char *value = text[2 + bytes] ? value_of(text + 2, bytes, values, &known) : "";
+                const char *value =
+                        text[2 + bytes] ? value_of(text + 2, bytes, values, &known) : "";
                 if (!known) {
-                        err_fail(err, ERR_MANIFEST, "unknown '${%.*s}'", (int)(bytes > 60 ? 60 : bytes), text + 2);
-                        err_hint(err, "Known are ${version}, ${tag}, ${commit}, ${previous_version}, ${service}, "
+                        err_fail(err, ERR_MANIFEST, "unknown '${%.*s}'",
+                                (int)(bytes > 60 ? 60 : bytes), text + 2);
+                        err_hint(err, "Known are ${version}, ${tag}, ${commit}, "
+                                      "${previous_version}, ${service}, "
                                       "${component} and ${port}; $${ stands for a literal ${.");
                         return NULL;
                 }

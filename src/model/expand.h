@@ -8,14 +8,14 @@
 #include "base/err.h"
 
 typedef struct Expansion {
-        const char *version;          /* without leading v */
-        const char *tag;              /* exactly as in the source */
+        const char *version; /* without leading v */
+        const char *tag;     /* exactly as in the source */
         const char *commit;
         const char *previous_version;
         const char *service;
         const char *component;
         const char *port;
-        const char *digest, *image;   /* images only */
+        const char *digest, *image; /* images only */
 } Expansion;
 
 /* Owned text, or NULL with ERR_MANIFEST naming the unknown ${name}. */

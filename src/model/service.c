@@ -146,7 +146,8 @@ void service_contents_from_json(Service *service, const json_t *contents) {
                 if (!path || !slug)
                         continue;
                 const Content content = {
-                        .kind = str_equal(js_str(object, "kind"), "sqlite") ? CONTENT_SQLITE : CONTENT_PATH,
+                        .kind = str_equal(js_str(object, "kind"), "sqlite") ? CONTENT_SQLITE
+                                                                            : CONTENT_PATH,
                         .path = str_copy(path),
                         .slug = str_copy(slug),
                         .detected = js_bool(object, "detected", false),

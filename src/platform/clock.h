@@ -8,9 +8,9 @@
 
 #include <stdint.h>
 
-int64_t clock_now_ms(void);    /* monotonic, for deadlines ("until") */
-int64_t clock_now_us(void);    /* the same in microseconds */
-int64_t clock_wall_ms(void);   /* unix time in milliseconds */
+int64_t clock_now_ms(void);  /* monotonic, for deadlines ("until") */
+int64_t clock_now_us(void);  /* the same in microseconds */
+int64_t clock_wall_ms(void); /* unix time in milliseconds */
 void clock_sleep_ms(int64_t ms);
 /* The kernel's boot id ("c0ffee.."), the same for every process until the next boot; static storage. */
 const char *clock_boot_id(void);

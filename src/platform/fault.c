@@ -13,7 +13,14 @@
 #include "base/own.h"
 #include "base/str.h"
 
-typedef enum FaultAction { FAULT_NONE, FAULT_DIE, FAULT_AFTER, FAULT_TORN, FAULT_ERROR, FAULT_FAILS } FaultAction;
+typedef enum FaultAction {
+        FAULT_NONE,
+        FAULT_DIE,
+        FAULT_AFTER,
+        FAULT_TORN,
+        FAULT_ERROR,
+        FAULT_FAILS
+} FaultAction;
 
 static struct {
         bool loaded;
@@ -25,13 +32,30 @@ static struct {
         unsigned count;
 } state = {.role = "command"};
 
-static const struct { const char *name; FaultAction action; } actions[] = {
-        {"die", FAULT_DIE}, {"after", FAULT_AFTER}, {"torn", FAULT_TORN}, {"error", FAULT_ERROR}, {"fails", FAULT_FAILS},
+static const struct {
+        const char *name;
+        FaultAction action;
+} actions[] = {
+        {"die", FAULT_DIE},
+        {"after", FAULT_AFTER},
+        {"torn", FAULT_TORN},
+        {"error", FAULT_ERROR},
+        {"fails", FAULT_FAILS},
 };
 
-static const struct { const char *name; int error; } errors[] = {
-        {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EMFILE", EMFILE}, {"EROFS", EROFS},
-        {"EACCES", EACCES}, {"ENOMEM", ENOMEM}, {"EAGAIN", EAGAIN}, {"ETIMEDOUT", ETIMEDOUT},
+static const struct {
+        const char *name;
+        int error;
+} errors[] = {
+        {"EIO", EIO},
+        {"ENOSPC", ENOSPC},
+        {"EDQUOT", EDQUOT},
+        {"EMFILE", EMFILE},
+        {"EROFS", EROFS},
+        {"EACCES", EACCES},
+        {"ENOMEM", ENOMEM},
+        {"EAGAIN", EAGAIN},
+        {"ETIMEDOUT", ETIMEDOUT},
 };
 
 void fault_role(const char *role) { snprintf(state.role, sizeof(state.role), "%s", role); }

@@ -27,7 +27,9 @@ Sha256 *sha256_new(void) {
 
 void sha256_restart(Sha256 *h) { must(EVP_DigestInit_ex(h->context, EVP_sha256(), NULL)); }
 
-void sha256_add(Sha256 *h, const void *bytes, size_t n) { must(EVP_DigestUpdate(h->context, bytes, n)); }
+void sha256_add(Sha256 *h, const void *bytes, size_t n) {
+        must(EVP_DigestUpdate(h->context, bytes, n));
+}
 
 void sha256_end(Sha256 *h, char ret_hex[65]) {
         static const char digits[] = "0123456789abcdef";

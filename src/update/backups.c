@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup/retention.h"
 #include "base/limits.h"
 #include "base/own.h"
-#include "backup/retention.h"
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "update/known.h"
@@ -42,22 +42,27 @@ static char *describe(const World *world, const Release *release) {
         return js_pretty(object);
 }
 
-bool backups_begin(World *world, const char *id, const Release *release, const char *reason, Backup **ret, Err *err) {
+bool backups_begin(World *world, const char *id, const Release *release, const char *reason,
+        Backup **ret, Err *err) {
         const Service *service = world->service;
         if (!backups_plan(world, err))
                 return false;
-        scoped(js_freep) json_t *migrations = migrate_record_export(world->state, service->name, err);
+        scoped(js_freep) json_t *migrations =
+                migrate_record_export(world->state, service->name, err);
         if (!migrations)
                 return false;
         scoped(free_str) char *description = describe(world, release);
         scoped(free_str) char *log_path = world->runtime->log_path(&world->runtime_at);
         scoped(free_str) char *log = log_tail(log_path, LOG_LINES);
-        scoped(free_str) char *manifest = str_copy_n(service->manifest_text, service->manifest_bytes);
+        scoped(free_str) char *manifest =
+                str_copy_n(service->manifest_text, service->manifest_bytes);
         const BackupExtra extras[] = {
                 {.name = "belay.yaml", .text = manifest, .belongs = service->manifest_path},
                 {.name = "service.json", .text = description},
                 {.name = "logs.txt", .text = log},
-                {.name = ".env", .path = service->configuration.env_file, .belongs = service->configuration.env_file},
+                {.name = ".env",
+                        .path = service->configuration.env_file,
+                        .belongs = service->configuration.env_file},
         };
         BackupRequest request = world_backup_request(world, id);
         request.version = release->version ? release->version : "unknown";
@@ -65,7 +70,8 @@ bool backups_begin(World *world, const char *id, const Release *release, const c
         request.reason = reason;
         request.migrations = migrations;
         request.extras = extras;
-        request.n_extras = service->configuration.env_file ? COUNT_OF(extras) : COUNT_OF(extras) - 1;
+        request.n_extras =
+                service->configuration.env_file ? COUNT_OF(extras) : COUNT_OF(extras) - 1;
         return backup_begin(&request, &world->backup_plan, ret, err);
 }
 
@@ -77,7 +83,8 @@ bool backups_reopen(World *world, Backup **ret, Err *err) {
         return backup_reopen(&request, ret, err);
 }
 
-bool backups_take(World *world, const Release *release, const char *reason, Published *ret, Err *err) {
+bool backups_take(
+        World *world, const Release *release, const char *reason, Published *ret, Err *err) {
         char id[33];
         backup_new_id(id);
         backup_plan_done(&world->backup_plan);
@@ -85,9 +92,9 @@ bool backups_take(World *world, const Release *release, const char *reason, Publ
         world->backup_planned = false;
         scoped(backup_freep) Backup *backup = NULL;
         scoped(pass_stats_done) PassStats stats = {0};
-        if (backups_begin(world, id, release, reason, &backup, err) && backup_first_pass(backup, err) &&
-            backup_prove(backup, 2, err) && backup_second_pass(backup, &stats, err) &&
-            backup_merge_publish(backup, ret, err))
+        if (backups_begin(world, id, release, reason, &backup, err) &&
+                backup_first_pass(backup, err) && backup_prove(backup, 2, err) &&
+                backup_second_pass(backup, &stats, err) && backup_merge_publish(backup, ret, err))
                 return true;
         backup_freep(&backup);
         backup = NULL;
@@ -95,7 +102,8 @@ bool backups_take(World *world, const Release *release, const char *reason, Publ
         return err_context(err, "backing up %s", world->service->name);
 }
 
-RestoreRequest backups_restore_request(const World *world, const char *id, const char *only, const char *mark) {
+RestoreRequest backups_restore_request(
+        const World *world, const char *id, const char *only, const char *mark) {
         return (RestoreRequest){
                 .store = world_store(world),
                 .service = world->service->name,
@@ -111,7 +119,8 @@ RestoreRequest backups_restore_request(const World *world, const char *id, const
 static const char *const MIGRATIONS_FILE = "migrations.json";
 
 bool backups_save_migrations(const World *world, Err *err) {
-        scoped(js_freep) json_t *record = migrate_record_export(world->state, world->service->name, err);
+        scoped(js_freep) json_t *record =
+                migrate_record_export(world->state, world->service->name, err);
         if (!record)
                 return false;
         scoped(free_str) char *text = js_line(record);
@@ -134,7 +143,8 @@ bool backups_import_migrations(const World *world, const char *id, Err *err) {
         scoped(backup_info_done) BackupInfo info = {0};
         if (!backup_find(world_store(world), service, id, &info, err))
                 return false;
-        return migrate_record_import(world->state, service, js_get(info.manifest, "migrations"), err);
+        return migrate_record_import(
+                world->state, service, js_get(info.manifest, "migrations"), err);
 }
 
 bool backups_prune(const World *world, bool dry_run, Strv *ret_names, Err *err) {
@@ -156,7 +166,8 @@ bool backups_prune(const World *world, bool dry_run, Strv *ret_names, Err *err) 
                 .now_ms = clock_wall_ms(),
         };
         for (size_t i = 0; service->backup.local_stores[i]; i++)
-                if (!retention_run(service->backup.local_stores[i], service->name, &policy, dry_run, ret_names, err))
+                if (!retention_run(service->backup.local_stores[i], service->name, &policy, dry_run,
+                            ret_names, err))
                         return false;
         return true;
 }

@@ -6,7 +6,8 @@
 
 /* Plans (once per process) and begins a backup of the data as of `release`, with the manifest, the env file,
  * the service's description, the last 500 lines of its log and the record of migrations. */
-bool backups_begin(World *world, const char *id, const Release *release, const char *reason, Backup **ret, Err *err);
+bool backups_begin(World *world, const char *id, const Release *release, const char *reason,
+        Backup **ret, Err *err);
 /* The backup that this run took, in a process that did not begin it. */
 bool backups_reopen(World *world, Backup **ret, Err *err);
 /* Its id, from the journal; borrowed, NULL when the run took none. */
@@ -14,9 +15,11 @@ const char *backups_run_id(const World *world);
 /* Looks at contents and store; keeps the plan in world->backup_plan. */
 bool backups_plan(World *world, Err *err);
 /* A whole backup in one go, while the service runs: pass, proof, publication. */
-bool backups_take(World *world, const Release *release, const char *reason, Published *ret, Err *err);
+bool backups_take(
+        World *world, const Release *release, const char *reason, Published *ret, Err *err);
 /* Borrows from world and its arguments. `mark` names the files beside the data. */
-RestoreRequest backups_restore_request(const World *world, const char *id, const char *only, const char *mark);
+RestoreRequest backups_restore_request(
+        const World *world, const char *id, const char *only, const char *mark);
 /* The record of migrations belongs to the data. Saved to runs/<n>/undo/migrations.json and put back from it;
  * or taken from a published backup. */
 bool backups_save_migrations(const World *world, Err *err);

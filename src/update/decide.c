@@ -12,7 +12,9 @@
 #include "update/log_tail.h"
 #include "update/steps.h"
 
-static const StepRecord *step_of(const RunState *run, const char *name) { return run_state_step(run, name, NULL); }
+static const StepRecord *step_of(const RunState *run, const char *name) {
+        return run_state_step(run, name, NULL);
+}
 
 static bool was_done(const RunState *run, const char *name) {
         const StepRecord *step = step_of(run, name);
@@ -23,8 +25,10 @@ static bool was_done(const RunState *run, const char *name) {
 static bool migration_began(const RunState *run, bool only_open) {
         for (size_t i = 0; i < run->n_steps; i++) {
                 const StepRecord *step = &run->steps[i];
-                bool migrates = str_equal(step->name, "migrate") || str_equal(step->name, "migrate-after");
-                if (migrates && step->forward != STEP_NOT_BEGUN && (!only_open || step->forward != STEP_DONE))
+                bool migrates =
+                        str_equal(step->name, "migrate") || str_equal(step->name, "migrate-after");
+                if (migrates && step->forward != STEP_NOT_BEGUN &&
+                        (!only_open || step->forward != STEP_DONE))
                         return true;
         }
         return false;
@@ -65,20 +69,24 @@ static void describe_loss(const BackupLoss *loss, json_t *decision) {
 static bool decide_in_watch(const World *world, json_t *decision, bool *ret_wait, Err *err) {
         scoped(backup_loss_done) BackupLoss loss = {0};
         bool written = false;
-        if (!backup_loss(world_store(world), world->service->name, backups_run_id(world), &loss, err))
+        if (!backup_loss(
+                    world_store(world), world->service->name, backups_run_id(world), &loss, err))
                 return false;
         if (!loss.changed)
                 return revert(decision, "the data is as it was at the last backup pass");
         if (!loss.schema_changed && !loss.fewer_rows && !loss.missing_files)
-                return revert(decision, "the data has the old layout, and nothing of it is missing");
+                return revert(
+                        decision, "the data has the old layout, and nothing of it is missing");
         if (!written_since_verify(world, &written, err))
                 return false;
         describe_loss(&loss, decision);
         if (!written)
-                return restore(decision, "the data was changed, and nothing was written since verify passed");
+                return restore(decision,
+                        "the data was changed, and nothing was written since verify passed");
         *ret_wait = true;
-        js_set_str(decision, "why", "data was written under the new version since verify passed, and the old version "
-                                    "may not do with it");
+        js_set_str(decision, "why",
+                "data was written under the new version since verify passed, and the old version "
+                "may not do with it");
         return true;
 }
 
@@ -86,7 +94,9 @@ static bool decide_before_verify(const World *world, const RunState *run, json_t
         if (migration_began(run, true))
                 return restore(decision, "a migration had begun");
         js_set_str(decision, "data", "if_changed");
-        js_set_str(decision, "why", migration_began(run, false) ? "a migration had run" : "it had not been verified yet");
+        js_set_str(decision, "why",
+                migration_began(run, false) ? "a migration had run"
+                                            : "it had not been verified yet");
         (void)world;
         return true;
 }
@@ -107,8 +117,8 @@ static void keep_log(const World *world, json_t *decision) {
         js_set_str(decision, "log", text);
 }
 
-bool decide_rollback(void *world, const RunState *run, RollbackCause cause, const char *step, json_t *decision,
-                     bool *ret_wait, Err *err) {
+bool decide_rollback(void *world, const RunState *run, RollbackCause cause, const char *step,
+        json_t *decision, bool *ret_wait, Err *err) {
         const World *w = world;
         static const char *const causes[] = {"failed", "cancelled", "interrupted"};
         js_set_str(decision, "cause", causes[cause]);

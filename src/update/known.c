@@ -43,8 +43,8 @@ bool installed_load(const State *state, const char *service, Installed *ret, Err
         return true;
 }
 
-bool installed_record(const State *state, const char *service, const Release *now, const Release *before,
-                      const char *backup, unsigned run, Err *err) {
+bool installed_record(const State *state, const char *service, const Release *now,
+        const Release *before, const char *backup, unsigned run, Err *err) {
         scoped(js_freep) json_t *file = json_object();
         json_t *current = release_to_json(now), *previous = release_to_json(before);
         js_set_int(current, "run", run);
@@ -62,8 +62,8 @@ void installed_done(Installed *installed) {
         *installed = (Installed){0};
 }
 
-bool bad_mark(const State *state, const char *service, const Release *release, unsigned run, const char *why,
-              Err *err) {
+bool bad_mark(const State *state, const char *service, const Release *release, unsigned run,
+        const char *why, Err *err) {
         scoped(js_freep) json_t *file = state_load(state, service, BAD_FILE, err);
         if (!file)
                 return false;
@@ -75,7 +75,8 @@ bool bad_mark(const State *state, const char *service, const Release *release, u
         return state_save(state, service, BAD_FILE, file, err);
 }
 
-bool bad_find(const State *state, const char *service, const char *reference, char **ret_why, Err *err) {
+bool bad_find(
+        const State *state, const char *service, const char *reference, char **ret_why, Err *err) {
         scoped(js_freep) json_t *file = state_load(state, service, BAD_FILE, err);
         if (!file)
                 return false;
@@ -84,8 +85,8 @@ bool bad_find(const State *state, const char *service, const char *reference, ch
         if (!entry)
                 return true;
         const char *why = js_str(entry, "why");
-        *ret_why = str_format("rolled back in run #%lld%s%s", (long long)js_int(entry, "run", 0), why ? ": " : "",
-                              why ? why : "");
+        *ret_why = str_format("rolled back in run #%lld%s%s", (long long)js_int(entry, "run", 0),
+                why ? ": " : "", why ? why : "");
         return true;
 }
 
@@ -99,7 +100,8 @@ bool bad_forget(const State *state, const char *service, const char *reference, 
         return state_save(state, service, BAD_FILE, file, err);
 }
 
-bool person_lock_set(const State *state, const char *service, const char *reason, int64_t until_ms, Err *err) {
+bool person_lock_set(
+        const State *state, const char *service, const char *reason, int64_t until_ms, Err *err) {
         scoped(js_freep) json_t *file = json_object();
         const struct passwd *who = getpwuid(getuid());
         js_set_str(file, "reason", reason);
@@ -118,7 +120,8 @@ bool person_lock_clear(const State *state, const char *service, bool *ret_was, E
         return !*ret_was || state_save(state, service, LOCK_FILE, nothing, err);
 }
 
-bool person_lock_get(const State *state, const char *service, PersonLock *ret, bool *ret_held, Err *err) {
+bool person_lock_get(
+        const State *state, const char *service, PersonLock *ret, bool *ret_held, Err *err) {
         scoped(js_freep) json_t *file = state_load(state, service, LOCK_FILE, err);
         if (!file)
                 return false;

@@ -12,7 +12,8 @@
 
 /* Looks at NAME in "NAME=value". */
 static bool is_secret_name(const char *setting) {
-        static const char *const words[] = {"SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "DSN", "_URL"};
+        static const char *const words[] = {
+                "SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "DSN", "_URL"};
         scoped(free_str) char *name = str_copy_n(setting, strcspn(setting, "="));
         for (size_t i = 0; i < COUNT_OF(words); i++)
                 if (strcasestr(name, words[i]))
@@ -66,7 +67,8 @@ bool looking_open(const World *world, const Release *release, Looking *ret, Err 
         const Service *service = world->service;
         Looking *looking = ret;
         *looking = (Looking){0};
-        if (!read_env(service, looking, err) || !world->runtime->describe(&world->runtime_at, &looking->user, err)) {
+        if (!read_env(service, looking, err) ||
+                !world->runtime->describe(&world->runtime_at, &looking->user, err)) {
                 looking_done(looking);
                 return false;
         }
@@ -161,19 +163,20 @@ static size_t choose(const Service *service, bool now, char *const *only, CheckS
         size_t n = 0;
         for (size_t i = 0; i < service->n_checks; i++) {
                 const CheckSpec *check = &service->checks[i];
-                if ((now && check->kind == CHECK_LOG) || (only && !strv_contains(only, check->title)))
+                if ((now && check->kind == CHECK_LOG) ||
+                        (only && !strv_contains(only, check->title)))
                         continue;
                 ret[n++] = *check;
         }
         return n;
 }
 
-bool world_ask_checks(const World *world, const Release *release, bool now, const LogPlace *log_from,
-                      char *const *only, ChecksOutcome *ret, Err *err) {
+bool world_ask_checks(const World *world, const Release *release, bool now,
+        const LogPlace *log_from, char *const *only, ChecksOutcome *ret, Err *err) {
         scoped(looking_done) Looking looking = {0};
         scoped(runtime_status_done) RuntimeStatus status = {0};
         if (!looking_open(world, release, &looking, err) ||
-            !world->runtime->inspect(&world->runtime_at, &status, err))
+                !world->runtime->inspect(&world->runtime_at, &status, err))
                 return false;
         if (log_from)
                 looking.check.log_from = *log_from;

@@ -35,6 +35,7 @@ json_t *options_to_json(const Options *options) {
 Options options_from_json(const json_t *object) {
         Options options = {.wait_lock_ms = js_int(object, "wait_lock_ms", 0)};
         for (size_t i = 0; i < COUNT_OF(names); i++)
-                *(bool *)((char *)&options + names[i].offset) = js_bool(object, names[i].name, false);
+                *(bool *)((char *)&options + names[i].offset) =
+                        js_bool(object, names[i].name, false);
         return options;
 }

@@ -8,12 +8,13 @@
 #include "base/js.h"
 
 typedef struct Options {
-        bool no_backup, no_migrations, accept_breaking, accept_unhealthy, allow_downgrade, even_if_bad, reinstall, fix;
-        bool revert, restore;   /* rollback: --revert, --restore */
-        int64_t wait_lock_ms;   /* 0: do not wait */
+        bool no_backup, no_migrations, accept_breaking, accept_unhealthy, allow_downgrade,
+                even_if_bad, reinstall, fix;
+        bool revert, restore; /* rollback: --revert, --restore */
+        int64_t wait_lock_ms; /* 0: do not wait */
 } Options;
 
-json_t *options_to_json(const Options *options);           /* only what is set; new reference */
-Options options_from_json(const json_t *object);           /* what is absent is not set */
+json_t *options_to_json(const Options *options); /* only what is set; new reference */
+Options options_from_json(const json_t *object); /* what is absent is not set */
 
 #endif

@@ -90,8 +90,8 @@ void plan_seal(Plan *plan, const World *world) {
         }
         js_set(all, "steps", steps);
         scoped(free_str) char *text = js_line(all);
-        scoped(free_str) char *whole = str_format("%s\n%.*s", text, (int)world->service->manifest_bytes,
-                                                  world->service->manifest_text);
+        scoped(free_str) char *whole = str_format("%s\n%.*s", text,
+                (int)world->service->manifest_bytes, world->service->manifest_text);
         char sum[65];
         sha256_hex(whole, strlen(whole), sum);
         snprintf(plan->id, sizeof(plan->id), "%.8s", sum);

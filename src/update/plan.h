@@ -12,25 +12,25 @@
 
 typedef struct PlanLine {
         const Step *step;
-        char *instance;   /* NULL: none */
-        char *text;       /* "back up notes.db 1.2 MB" */
+        char *instance;      /* NULL: none */
+        char *text;          /* "back up notes.db 1.2 MB" */
         const char *service; /* "runs", "STOPS", "stopped", "STARTS" */
-        char *undo;       /* "restore notes.db"; "–" when there is nothing to undo */
+        char *undo;          /* "restore notes.db"; "–" when there is nothing to undo */
 } PlanLine;
 
 typedef struct Plan {
         const Story *story;
-        char *nothing;    /* why there is nothing to do ("notes is at 1.2.0 already"), or NULL */
-        char *title;      /* "notes 1.1.0 → 1.2.0" */
+        char *nothing; /* why there is nothing to do ("notes is at 1.2.0 already"), or NULL */
+        char *title;   /* "notes 1.1.0 → 1.2.0" */
         Release from, to;
         PlanLine *lines;
         size_t n_lines;
-        Strv notes;       /* whole sentences: warnings, what is skipped and why */
+        Strv notes; /* whole sentences: warnings, what is skipped and why */
         uint64_t bytes_needed, bytes_free;
-        char *store;      /* where the backup goes */
-        json_t *data;     /* rollback and restore: {"backup", "only"}; or NULL */
+        char *store;         /* where the backup goes */
+        json_t *data;        /* rollback and restore: {"backup", "only"}; or NULL */
         int64_t downtime_ms; /* of the last updates, -1 unknown */
-        char id[9];       /* changes when anything that the plan rests on changes */
+        char id[9];          /* changes when anything that the plan rests on changes */
 } Plan;
 void plan_done(Plan *plan);
 

@@ -49,10 +49,13 @@ static void add_backup_lines(Plan *plan, const World *world) {
 static void add_stop_lines(Plan *plan, const World *world, bool with_backup) {
         scoped(free_str) char *limit = duration_text(world->service->stop_timeout_ms);
         if (with_backup)
-                plan_add(plan, &step_reserve, NULL, str_copy("reserve room for going back"), "release it");
-        plan_add(plan, &step_stop, NULL, str_format("stop %s (%s limit)", world->service->name, limit), "start it");
+                plan_add(plan, &step_reserve, NULL, str_copy("reserve room for going back"),
+                        "release it");
+        plan_add(plan, &step_stop, NULL,
+                str_format("stop %s (%s limit)", world->service->name, limit), "start it");
         if (with_backup)
-                plan_add(plan, &step_second_pass, NULL, str_copy("second backup pass"), "restore, if anything differs");
+                plan_add(plan, &step_second_pass, NULL, str_copy("second backup pass"),
+                        "restore, if anything differs");
 }
 
 static bool add_place_lines(Plan *plan, World *world, Err *err) {
@@ -61,39 +64,47 @@ static bool add_place_lines(Plan *plan, World *world, Err *err) {
                 scoped(settings_done) Settings settings = {0};
                 scoped(free_str) char *text = NULL;
                 if (!settings_expand(world, &world->to, &settings, err) ||
-                    !config_explain(&settings.change, &text, err))
+                        !config_explain(&settings.change, &text, err))
                         return false;
-                plan_add(plan, &step_config, NULL, str_format("%s: %s",
-                         path_basename(world->service->configuration.env_file), text), "old values back");
+                plan_add(plan, &step_config, NULL,
+                        str_format("%s: %s", path_basename(world->service->configuration.env_file),
+                                text),
+                        "old values back");
         }
-        scoped(free_str) char *undo = str_format("%.7s back", plan->from.reference ? plan->from.reference : from);
-        plan_add(plan, &step_place, NULL, str_format("place %.7s in %s", world->to.reference,
-                 world->service->git.directory), undo);
+        scoped(free_str) char *undo =
+                str_format("%.7s back", plan->from.reference ? plan->from.reference : from);
+        plan_add(plan, &step_place, NULL,
+                str_format("place %.7s in %s", world->to.reference, world->service->git.directory),
+                undo);
         return true;
 }
 
-static void add_migrations(Plan *plan, const World *world, const MigrationList *list, bool after_start) {
+static void add_migrations(
+        Plan *plan, const World *world, const MigrationList *list, bool after_start) {
         if (world->options.no_migrations)
                 return;
         for (size_t i = 0; i < list->n; i++) {
                 const Migration *migration = &list->items[i];
                 if (migration->spec->after_start != after_start || !migration_pending(migration))
                         continue;
-                plan_add(plan, after_start ? &step_migrate_after : &step_migrate, str_copy(migration->id),
-                         str_format("migrate: %s", migration->title), "restore the data");
+                plan_add(plan, after_start ? &step_migrate_after : &step_migrate,
+                        str_copy(migration->id), str_format("migrate: %s", migration->title),
+                        "restore the data");
         }
 }
 
 static void add_start_line(Plan *plan) {
-        scoped(free_str) char *undo = str_format("start %s", plan->from.version ? plan->from.version : "the old one");
+        scoped(free_str) char *undo =
+                str_format("start %s", plan->from.version ? plan->from.version : "the old one");
         plan_add(plan, &step_start, NULL, str_format("start %s", plan->to.version), undo);
 }
 
 static void add_verify_lines(Plan *plan, const World *world, bool with_backup) {
         size_t n = world->service->n_checks;
         plan_add(plan, &step_verify, NULL,
-                 n ? str_format("verify: %zu check%s", n, n == 1 ? "" : "s") : str_copy("verify: it runs, without restart"),
-                 NULL);
+                n ? str_format("verify: %zu check%s", n, n == 1 ? "" : "s")
+                  : str_copy("verify: it runs, without restart"),
+                NULL);
         if (with_backup)
                 plan_add(plan, &step_merge, NULL, str_copy("complete and prove the backup"), NULL);
 }
@@ -101,23 +112,26 @@ static void add_verify_lines(Plan *plan, const World *world, bool with_backup) {
 static void add_watch_line(Plan *plan, const World *world) {
         scoped(free_str) char *how_long = duration_text(world->service->monitor.for_ms);
         scoped(free_str) char *undo = str_format("start %s, or a person decides",
-                                                 plan->from.version ? plan->from.version : "the old one");
+                plan->from.version ? plan->from.version : "the old one");
         plan_add(plan, &step_monitor, NULL, str_format("watch for %s", how_long), undo);
 }
 
 static void add_finish_lines(Plan *plan, const World *world, bool with_backup, bool back_up_again) {
         plan_add(plan, &step_record, NULL, str_format("record %s as installed", plan->to.version),
-                 "– (done: COMMIT before this step)");
+                "– (done: COMMIT before this step)");
         if (with_backup)
-                plan_add(plan, &step_publish, NULL, str_copy("keep the backup of the old version"), NULL);
+                plan_add(plan, &step_publish, NULL, str_copy("keep the backup of the old version"),
+                        NULL);
         plan_add(plan, &step_tidy, NULL, str_copy("remove what only the run needed"), NULL);
         if (back_up_again)
-                plan_add(plan, &step_backup_after, NULL, str_format("back up again at %s", plan->to.version), NULL);
+                plan_add(plan, &step_backup_after, NULL,
+                        str_format("back up again at %s", plan->to.version), NULL);
         if (with_backup) {
                 const BackupSpec *backup = &world->service->backup;
                 plan_add(plan, &step_prune, NULL,
-                         str_format("keep the last %u backups and %u days of them", backup->keep_last,
-                                    backup->keep_days), NULL);
+                        str_format("keep the last %u backups and %u days of them",
+                                backup->keep_last, backup->keep_days),
+                        NULL);
         }
 }
 
@@ -140,7 +154,8 @@ static int64_t usual_downtime(const World *world) {
                 return -1;
         for (size_t i = 0; i < n; i++) {
                 const StepRecord *verify = run_state_step(&runs[i].state, "verify", NULL);
-                int64_t gap = verify && verify->observed ? js_int(verify->observed, "gap_ms", -1) : -1;
+                int64_t gap =
+                        verify && verify->observed ? js_int(verify->observed, "gap_ms", -1) : -1;
                 longest = gap > longest ? gap : longest;
         }
         run_list_free(runs, n);
@@ -157,7 +172,8 @@ static void add_notes(Plan *plan, World *world, const Preflight *preflight, bool
         if (world->options.no_migrations && preflight->migrations.n)
                 plan_note(plan, "migrations are left out (--no-migrations)");
         if (with_backup && world->service->backup.n_contents == 0)
-                plan_note(plan, "no data was found to back up: declare it under backup.contents if there is any");
+                plan_note(plan, "no data was found to back up: declare it under backup.contents if "
+                                "there is any");
         plan->bytes_needed = world->backup_plan.store_needs;
         plan->bytes_free = world->backup_plan.store_free;
         plan->store = with_backup ? str_copy(world_store(world)) : NULL;
@@ -170,14 +186,17 @@ static bool nothing_to_do(Plan *plan, const World *world) {
         const char *name = world->service->name;
         if (!str_equal(world->from.reference, world->to.reference) || world->options.reinstall)
                 return false;
-        plan->nothing = str_format("%s is at %s (%.7s) already", name, world->to.version, world->to.reference);
+        plan->nothing = str_format(
+                "%s is at %s (%.7s) already", name, world->to.version, world->to.reference);
         return true;
 }
 
 static bool lay_out_update(World *world, Plan *plan, Preflight *preflight, Err *err) {
         bool with_backup = !world->options.no_backup;
-        plan_add(plan, &step_preflight, NULL, str_format("preflight: %u points", preflight->points), NULL);
-        plan_add(plan, &step_fetch, NULL, str_format("fetch %.7s", world->to.reference), "remove it");
+        plan_add(plan, &step_preflight, NULL, str_format("preflight: %u points", preflight->points),
+                NULL);
+        plan_add(plan, &step_fetch, NULL, str_format("fetch %.7s", world->to.reference),
+                "remove it");
         if (with_backup)
                 add_backup_lines(plan, world);
         add_stop_lines(plan, world, with_backup);
@@ -210,17 +229,18 @@ bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
         Plan *plan = ret;
         *plan = (Plan){.story = &update_story, .downtime_ms = -1};
         if (!world_look(world, err) || !fix_source(world, plan, err) ||
-            !world->source->resolve(&world->source_at, wanted, &world->from, &world->to, err))
+                !world->source->resolve(&world->source_at, wanted, &world->from, &world->to, err))
                 return err_context(err, "%s", world->service->name);
         release_copy(&plan->from, &world->from);
         release_copy(&plan->to, &world->to);
-        plan->title = str_format("%s %s → %s", world->service->name, world->from.version ? world->from.version : "?",
-                                 world->to.version);
+        plan->title = str_format("%s %s → %s", world->service->name,
+                world->from.version ? world->from.version : "?", world->to.version);
         if (nothing_to_do(plan, world))
                 return true;
         if (!world->source->fetch(&world->source_at, &world->to, err) ||
-            !preflight_look(world, true, &preflight, err) || !preflight_ok(&preflight, plan->title, err) ||
-            !lay_out_update(world, plan, &preflight, err))
+                !preflight_look(world, true, &preflight, err) ||
+                !preflight_ok(&preflight, plan->title, err) ||
+                !lay_out_update(world, plan, &preflight, err))
                 return false;
         plan_seal(plan, world);
         return true;
@@ -237,7 +257,8 @@ static bool find_way_back(World *world, const char *wanted, char **ret_backup, E
         const Release *previous = &installed.previous;
         if (!wanted && !previous->reference) {
                 err_fail(err, ERR_REFUSED, "%s has no version that Belay could go back to", name);
-                return err_hint(err, "`belay update %s VERSION --allow-downgrade` goes to an older one.", name);
+                return err_hint(err,
+                        "`belay update %s VERSION --allow-downgrade` goes to an older one.", name);
         }
         if (previous->reference && (!wanted || version_same(wanted, previous->version))) {
                 release_copy(&world->to, previous);
@@ -253,15 +274,20 @@ static bool find_way_back(World *world, const char *wanted, char **ret_backup, E
 }
 
 /* As `rollback.data` says, from the backup that belongs to the version gone back to. */
-static bool choose_data(World *world, const char *backup, bool *ret_restore, Strv *notes, Err *err) {
+static bool choose_data(
+        World *world, const char *backup, bool *ret_restore, Strv *notes, Err *err) {
         const Options *options = &world->options;
         const char *name = world->service->name;
         *ret_restore = options->restore;
         if (!backup) {
                 if (!options->restore)
                         return true;
-                err_fail(err, ERR_REFUSED, "there is no backup of %s %s to restore", name, world->to.version);
-                return err_hint(err, "`belay backup list %s` shows what there is; --revert leaves the data as it is.", name);
+                err_fail(err, ERR_REFUSED, "there is no backup of %s %s to restore", name,
+                        world->to.version);
+                return err_hint(err,
+                        "`belay backup list %s` shows what there is; --revert leaves the data as "
+                        "it is.",
+                        name);
         }
         if (options->revert || world->service->rollback_data == ROLLBACK_NEVER)
                 return true;
@@ -269,10 +295,12 @@ static bool choose_data(World *world, const char *backup, bool *ret_restore, Str
         if (!backup_loss(world_store(world), name, backup, &loss, err))
                 return false;
         bool layout = loss.schema_changed || loss.fewer_rows || loss.missing_files;
-        bool restore = options->restore || world->service->rollback_data == ROLLBACK_ALWAYS || layout;
+        bool restore =
+                options->restore || world->service->rollback_data == ROLLBACK_ALWAYS || layout;
         *ret_restore = restore && loss.changed;
         if (*ret_restore)
-                strv_addf(notes, "what was written since the backup is not in it, and is kept as salvage:");
+                strv_addf(notes,
+                        "what was written since the backup is not in it, and is kept as salvage:");
         for (size_t i = 0; *ret_restore && loss.lines && loss.lines[i]; i++)
                 strv_add(notes, loss.lines[i]);
         return true;
@@ -284,23 +312,27 @@ static void set_data(Plan *plan, const char *backup, const char *only) {
         js_set_str(plan->data, "only", only);
 }
 
-static bool lay_out_rollback(World *world, Plan *plan, Preflight *preflight, const char *backup, Err *err) {
+static bool lay_out_rollback(
+        World *world, Plan *plan, Preflight *preflight, const char *backup, Err *err) {
         bool with_backup = !world->options.no_backup;
-        plan_add(plan, &step_preflight, NULL, str_format("preflight: %u points", preflight->points), NULL);
-        plan_add(plan, &step_fetch, NULL, str_format("fetch %.7s", world->to.reference), "remove it");
+        plan_add(plan, &step_preflight, NULL, str_format("preflight: %u points", preflight->points),
+                NULL);
+        plan_add(plan, &step_fetch, NULL, str_format("fetch %.7s", world->to.reference),
+                "remove it");
         if (with_backup)
                 add_backup_lines(plan, world);
         if (backup) {
                 set_data(plan, backup, NULL);
-                plan_add(plan, &step_prepare_data, NULL, str_format("write the data of %s beside", world->to.version),
-                         "remove it");
+                plan_add(plan, &step_prepare_data, NULL,
+                        str_format("write the data of %s beside", world->to.version), "remove it");
         }
         add_stop_lines(plan, world, with_backup);
         if (!add_place_lines(plan, world, err))
                 return false;
         if (backup)
-                plan_add(plan, &step_swap_data, NULL, str_format("put the data of %s in place", world->to.version),
-                         "the data of now back");
+                plan_add(plan, &step_swap_data, NULL,
+                        str_format("put the data of %s in place", world->to.version),
+                        "the data of now back");
         add_start_line(plan);
         add_verify_lines(plan, world, with_backup);
         add_watch_line(plan, world);
@@ -321,16 +353,18 @@ bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err) {
         release_copy(&plan->from, &world->from);
         release_copy(&plan->to, &world->to);
         plan->title = str_format("%s %s → %s (rollback)", world->service->name,
-                                 world->from.version ? world->from.version : "?", world->to.version);
+                world->from.version ? world->from.version : "?", world->to.version);
         if (nothing_to_do(plan, world))
                 return true;
         /* A person asks for it: that it is older, was bad or runs badly now is why. */
-        world->options.allow_downgrade = world->options.even_if_bad = world->options.accept_breaking = true;
+        world->options.allow_downgrade = world->options.even_if_bad =
+                world->options.accept_breaking = true;
         world->options.accept_unhealthy = world->options.no_migrations = true;
         if (!choose_data(world, backup, &restore, &plan->notes, err) ||
-            !world->source->fetch(&world->source_at, &world->to, err) ||
-            !preflight_look(world, true, &preflight, err) || !preflight_ok(&preflight, plan->title, err) ||
-            !lay_out_rollback(world, plan, &preflight, restore ? backup : NULL, err))
+                !world->source->fetch(&world->source_at, &world->to, err) ||
+                !preflight_look(world, true, &preflight, err) ||
+                !preflight_ok(&preflight, plan->title, err) ||
+                !lay_out_rollback(world, plan, &preflight, restore ? backup : NULL, err))
                 return false;
         plan_seal(plan, world);
         return true;
@@ -340,23 +374,29 @@ bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err) {
 
 static bool refuse_other_version(const World *world, const BackupInfo *info, Err *err) {
         const char *name = world->service->name;
-        if (info->salvage || world->options.allow_downgrade || !info->version || !world->from.version ||
-            version_same(info->version, world->from.version))
+        if (info->salvage || world->options.allow_downgrade || !info->version ||
+                !world->from.version || version_same(info->version, world->from.version))
                 return true;
-        err_fail(err, ERR_REFUSED, "backup %s is of %s %s, and %s is installed", info->name, name, info->version,
-                 world->from.version);
-        return err_hint(err, "`belay rollback %s --to %s` goes back with the data; --allow-downgrade restores it under "
-                             "%s all the same.", name, info->version, world->from.version);
+        err_fail(err, ERR_REFUSED, "backup %s is of %s %s, and %s is installed", info->name, name,
+                info->version, world->from.version);
+        return err_hint(err,
+                "`belay rollback %s --to %s` goes back with the data; --allow-downgrade restores "
+                "it under "
+                "%s all the same.",
+                name, info->version, world->from.version);
 }
 
-static void lay_out_restore(World *world, Plan *plan, const BackupInfo *info, const char *only, bool running) {
+static void lay_out_restore(
+        World *world, Plan *plan, const BackupInfo *info, const char *only, bool running) {
         set_data(plan, info->salvage ? info->name : info->id, only);
         add_backup_lines(plan, world);
-        plan_add(plan, &step_prepare_data, NULL, str_format("write %s of %s beside", only ? only : "the data", info->name),
-                 "remove it");
+        plan_add(plan, &step_prepare_data, NULL,
+                str_format("write %s of %s beside", only ? only : "the data", info->name),
+                "remove it");
         add_stop_lines(plan, world, true);
-        plan_add(plan, &step_swap_data, NULL, str_copy("put it in place, keep what was there as salvage"),
-                 "the data of now back");
+        plan_add(plan, &step_swap_data, NULL,
+                str_copy("put it in place, keep what was there as salvage"),
+                "the data of now back");
         if (running) {
                 add_start_line(plan);
                 add_verify_lines(plan, world, true);
@@ -372,15 +412,17 @@ bool plan_restore(World *world, const char *backup, const char *only, Plan *ret,
         scoped(preflight_done) Preflight nothing = {0};
         Plan *plan = ret;
         *plan = (Plan){.story = &restore_story, .downtime_ms = -1};
-        if (!world_look(world, err) || !backup_find(world_store(world), world->service->name, backup, &info, err) ||
-            !refuse_other_version(world, &info, err) || !world->runtime->inspect(&world->runtime_at, &now, err) ||
-            !backups_plan(world, err))
+        if (!world_look(world, err) ||
+                !backup_find(world_store(world), world->service->name, backup, &info, err) ||
+                !refuse_other_version(world, &info, err) ||
+                !world->runtime->inspect(&world->runtime_at, &now, err) ||
+                !backups_plan(world, err))
                 return err_context(err, "%s", world->service->name);
         release_copy(&world->to, &world->from);
         release_copy(&plan->from, &world->from);
         release_copy(&plan->to, &world->from);
         plan->title = str_format("%s %s, data of %s", world->service->name,
-                                 world->from.version ? world->from.version : "?", info.name);
+                world->from.version ? world->from.version : "?", info.name);
         lay_out_restore(world, plan, &info, only, now.running);
         add_notes(plan, world, &nothing, true);
         plan_seal(plan, world);

@@ -20,25 +20,31 @@ static void refuse(Preflight *preflight, char *owned_reason, char *owned_hint) {
 /* -- the target: bad, older, breaking -- */
 
 static bool look_at_target(World *world, Preflight *preflight, Err *err) {
-        const char *name = world->service->name, *from = world->from.version, *to = world->to.version;
+        const char *name = world->service->name, *from = world->from.version,
+                   *to = world->to.version;
         const Options *options = &world->options;
         scoped(free_str) char *why = NULL;
         preflight->points += 3;
         if (!bad_find(world->state, name, world->to.reference, &why, err))
                 return false;
         if (why && !options->even_if_bad)
-                refuse(preflight, str_format("%s (%.7s) is remembered as bad: %s", to, world->to.reference, why),
-                       str_format("`belay update %s %s --even-if-bad` tries it again.", name, to));
+                refuse(preflight,
+                        str_format(
+                                "%s (%.7s) is remembered as bad: %s", to, world->to.reference, why),
+                        str_format("`belay update %s %s --even-if-bad` tries it again.", name, to));
         bool ordered = false;
         int order = from ? version_text_compare(to, from, &ordered) : 0;
         if (ordered && order < 0 && !options->allow_downgrade)
                 refuse(preflight, str_format("%s is older than %s, which is installed", to, from),
-                       str_format("The data may be too new for it. `belay rollback %s` goes back with the data; "
-                                  "--allow-downgrade goes there with the data as it is.", name));
+                        str_format("The data may be too new for it. `belay rollback %s` goes back "
+                                   "with the data; "
+                                   "--allow-downgrade goes there with the data as it is.",
+                                name));
         if (from && order > 0 && version_is_breaking(from, to) && !options->accept_breaking)
-                refuse(preflight, str_format("%s to %s may break what uses it (a %s step)", from, to,
-                                             version_step(from, to)),
-                       str_copy("Read its notes, then add --accept-breaking."));
+                refuse(preflight,
+                        str_format("%s to %s may break what uses it (a %s step)", from, to,
+                                version_step(from, to)),
+                        str_copy("Read its notes, then add --accept-breaking."));
         return true;
 }
 
@@ -69,13 +75,17 @@ static bool look_at_health(World *world, bool ask_checks, Preflight *preflight, 
                 return false;
         }
         if (why && world->options.accept_unhealthy)
-                strv_push(&preflight->warnings, str_format("%s is not healthy now: %s", world->service->name, why));
+                strv_push(&preflight->warnings,
+                        str_format("%s is not healthy now: %s", world->service->name, why));
         else if (why)
-                refuse(preflight, str_format("%s is not healthy now: %s", world->service->name, why),
-                       str_format("`belay start %s` or `belay logs %s` first; --accept-unhealthy updates it all the same.",
-                                  world->service->name, world->service->name));
+                refuse(preflight,
+                        str_format("%s is not healthy now: %s", world->service->name, why),
+                        str_format("`belay start %s` or `belay logs %s` first; --accept-unhealthy "
+                                   "updates it all the same.",
+                                world->service->name, world->service->name));
         if (preflight->status.running && !preflight->status.keeper_present)
-                strv_push(&preflight->warnings, str_format("its keeper is gone; the run brings a new one"));
+                strv_push(&preflight->warnings,
+                        str_format("its keeper is gone; the run brings a new one"));
         return true;
 }
 
@@ -92,8 +102,9 @@ static bool look_at_runtime(World *world, Preflight *preflight, Err *err) {
         for (size_t i = 0; user->warnings && user->warnings[i]; i++)
                 strv_add(&preflight->warnings, user->warnings[i]);
         if (user->port_taken_by)
-                refuse(preflight, str_format("port %u is held by %s", user->port, user->port_taken_by),
-                       str_copy("Stop that program, or give the service another port."));
+                refuse(preflight,
+                        str_format("port %u is held by %s", user->port, user->port_taken_by),
+                        str_copy("Stop that program, or give the service another port."));
         return true;
 }
 
@@ -120,7 +131,8 @@ static bool look_at_source(World *world, Preflight *preflight, Err *err) {
 static bool look_at_backup(World *world, Preflight *preflight, Err *err) {
         preflight->points += 4;
         if (world->options.no_backup) {
-                strv_push(&preflight->warnings, str_copy("no backup is taken: undo is then revert only"));
+                strv_push(&preflight->warnings,
+                        str_copy("no backup is taken: undo is then revert only"));
                 return true;
         }
         if (!backups_plan(world, err))
@@ -134,8 +146,11 @@ static bool look_at_backup(World *world, Preflight *preflight, Err *err) {
                 return true;
         scoped(free_str) char *needs = bytes_text(plan->store_needs);
         scoped(free_str) char *has = bytes_text(plan->store_free);
-        refuse(preflight, str_format("the backup needs %s in '%s', which has %s free", needs, plan->store, has),
-               str_format("`belay backup prune %s` removes old ones; or name another store.", world->service->name));
+        refuse(preflight,
+                str_format(
+                        "the backup needs %s in '%s', which has %s free", needs, plan->store, has),
+                str_format("`belay backup prune %s` removes old ones; or name another store.",
+                        world->service->name));
         return true;
 }
 
@@ -145,12 +160,15 @@ static void look_at_secrets(World *world, Preflight *preflight) {
         for (size_t i = 0; i < world->service->n_checks; i++)
                 for (size_t k = 0; k < world->service->checks[i].n_headers; k++) {
                         const Value *value = &world->service->checks[i].headers[k].value;
-                        if (value->from != VALUE_ENV || environment_get(preflight->looking.env, value->text))
+                        if (value->from != VALUE_ENV ||
+                                environment_get(preflight->looking.env, value->text))
                                 continue;
-                        refuse(preflight, str_format("the check '%s' needs '%s', which is in no env file",
-                                                     world->service->checks[i].title, value->text),
-                               str_copy("A rollback after a power cut has no other environment: put it into the env "
-                                        "file, or use file:PATH."));
+                        refuse(preflight,
+                                str_format("the check '%s' needs '%s', which is in no env file",
+                                        world->service->checks[i].title, value->text),
+                                str_copy("A rollback after a power cut has no other environment: "
+                                         "put it into the env "
+                                         "file, or use file:PATH."));
                 }
 }
 
@@ -173,7 +191,8 @@ static bool look_at_configuration(World *world, Preflight *preflight, Err *err) 
 
 /* -- migrations -- */
 
-static bool read_target(void *context, const char *path, char **ret_bytes, size_t *ret_n, Err *err) {
+static bool read_target(
+        void *context, const char *path, char **ret_bytes, size_t *ret_n, Err *err) {
         const World *world = context;
         return world->source->tree_file(&world->source_at, &world->to, path, ret_bytes, ret_n, err);
 }
@@ -199,9 +218,11 @@ static bool look_at_migrations(World *world, Preflight *preflight, Err *err) {
         for (size_t i = 0; i < preflight->migrations.n; i++)
                 pending += migration_pending(&preflight->migrations.items[i]);
         if (pending && world->options.no_backup && !world->options.no_migrations)
-                refuse(preflight, str_format("%zu migrations are pending, and without a backup they cannot be undone",
-                                             pending),
-                       str_copy("Leave --no-backup out, or add --no-migrations."));
+                refuse(preflight,
+                        str_format("%zu migrations are pending, and without a backup they cannot "
+                                   "be undone",
+                                pending),
+                        str_copy("Leave --no-backup out, or add --no-migrations."));
         return true;
 }
 
@@ -223,7 +244,8 @@ bool preflight_ok(const Preflight *preflight, const char *title, Err *err) {
         err_fail(err, ERR_REFUSED, "%s: %s", title, preflight->refusals[0]);
         const char *hint = preflight->hints[0];
         if (hint[0] || more.len)
-                err_hint(err, "%s%s%s", hint, hint[0] && more.len ? "\n" : "", more.text ? more.text : "");
+                err_hint(err, "%s%s%s", hint, hint[0] && more.len ? "\n" : "",
+                        more.text ? more.text : "");
         return false;
 }
 

@@ -8,15 +8,16 @@
 #include "update/world.h"
 
 typedef struct Preflight {
-        unsigned points;       /* how many were looked at */
-        Strv refusals, hints;  /* parallel: a reason, and how to clear it ("" when there is no way) */
+        unsigned points; /* how many were looked at */
+        Strv refusals,
+                hints; /* parallel: a reason, and how to clear it ("" when there is no way) */
         Strv warnings;
         MigrationList migrations;
-        Looking looking;       /* what migrations borrow from */
+        Looking looking; /* what migrations borrow from */
         RuntimeStatus status;
         ChecksOutcome health;
         bool healthy;
-        Strv passed;           /* titles of checks that pass now */
+        Strv passed; /* titles of checks that pass now */
 } Preflight;
 
 /* Looks at all of it for world->from to world->to. False only when Belay could not look. `ask_checks`: also

@@ -20,9 +20,9 @@ struct Prober {
         pthread_t thread;
         pthread_mutex_t lock;
         int stop_fd;
-        char *request;              /* NULL: a connection is enough */
+        char *request; /* NULL: a connection is enough */
         struct sockaddr_in address;
-        int64_t gap_began_us;       /* 0: it answers */
+        int64_t gap_began_us; /* 0: it answers */
         int64_t longest_us, sum_us;
         bool ever;
 };
@@ -35,7 +35,8 @@ static bool loopback_url(const char *url, unsigned *ret_port, char **ret_path) {
         const char *host = url + strlen("http://");
         for (size_t i = 0; i < COUNT_OF(hosts); i++) {
                 const char *after = host + strlen(hosts[i]);
-                if (!str_starts(host, hosts[i]) || (*after != ':' && *after != '/' && *after != '\0'))
+                if (!str_starts(host, hosts[i]) ||
+                        (*after != ':' && *after != '/' && *after != '\0'))
                         continue;
                 unsigned long port = *after == ':' ? strtoul(after + 1, NULL, 10) : 80;
                 const char *path = strchr(after, '/');
@@ -51,7 +52,7 @@ static bool loopback_url(const char *url, unsigned *ret_port, char **ret_path) {
 static bool find_target(const Service *service, unsigned *ret_port, char **ret_path) {
         for (size_t i = 0; i < service->n_checks; i++)
                 if (service->checks[i].kind == CHECK_HTTP &&
-                    loopback_url(service->checks[i].url, ret_port, ret_path))
+                        loopback_url(service->checks[i].url, ret_port, ret_path))
                         return true;
         if (loopback_url(service->installed.http, ret_port, ret_path))
                 return true;
@@ -84,7 +85,8 @@ static bool answers(const Prober *prober) {
         if (!prober->request)
                 return true;
         size_t bytes = strlen(prober->request);
-        if (send(fd, prober->request, bytes, MSG_NOSIGNAL) != (ssize_t)bytes || !wait_for(fd, POLLIN, until))
+        if (send(fd, prober->request, bytes, MSG_NOSIGNAL) != (ssize_t)bytes ||
+                !wait_for(fd, POLLIN, until))
                 return false;
         char line[16] = {0};
         ssize_t n = recv(fd, line, sizeof(line) - 1, 0);
@@ -122,11 +124,14 @@ Prober *prober_start(const Service *service) {
         if (!find_target(service, &port, &path))
                 return NULL;
         Prober *prober = NEW(Prober);
-        prober->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        prober->address =
+                (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
         prober->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         if (path)
-                prober->request = str_format("GET %s HTTP/1.1\r\nHost: localhost:%u\r\nUser-Agent: belay\r\n"
-                                             "Connection: close\r\n\r\n", path, port);
+                prober->request =
+                        str_format("GET %s HTTP/1.1\r\nHost: localhost:%u\r\nUser-Agent: belay\r\n"
+                                   "Connection: close\r\n\r\n",
+                                path, port);
         pthread_mutex_init(&prober->lock, NULL);
         prober->stop_fd = eventfd(0, EFD_CLOEXEC);
         if (prober->stop_fd >= 0 && pthread_create(&prober->thread, NULL, probe, prober) == 0)

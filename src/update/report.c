@@ -39,7 +39,8 @@ int64_t report_gap_ms(const Run *run, bool *ret_measured) {
         }
         *ret_measured = false;
         const StepRecord *stop = run_state_step(&run->state, "stop", NULL);
-        int64_t up = done_at(run, "verify-old") ? done_at(run, "verify-old") : done_at(run, "verify");
+        int64_t up =
+                done_at(run, "verify-old") ? done_at(run, "verify-old") : done_at(run, "verify");
         if (!stop || !stop->began_ms || !up)
                 return -1;
         return up - stop->began_ms;
@@ -51,9 +52,11 @@ static const char *outcome_sentence(const Run *run) {
         static const char *const sentences[] = {
                 [RUN_OPEN] = "The run is open.",
                 [RUN_SUCCEEDED] = "The new version serves, verified.",
-                [RUN_ROLLED_BACK] = "It failed and was rolled back: the old version serves, verified.",
+                [RUN_ROLLED_BACK] =
+                        "It failed and was rolled back: the old version serves, verified.",
                 [RUN_ABORTED] = "It ended before anything was changed.",
-                [RUN_NEEDS_PERSON] = "It needs a person: neither version could be verified, or somebody else changed "
+                [RUN_NEEDS_PERSON] = "It needs a person: neither version could be verified, or "
+                                     "somebody else changed "
                                      "the service.",
         };
         return run->state.waiting ? "The run waits for a person." : sentences[run->state.end];
@@ -71,17 +74,25 @@ static void add_head(Str *out, const Run *run) {
         release_from_json(js_get(plan, "from"), &from);
         release_from_json(js_get(plan, "to"), &to);
         scoped(free_str) char *began = time_text(run->state.began_ms);
-        scoped(free_str) char *took = run->state.ended_ms ? duration_text(run->state.ended_ms - run->state.began_ms) : NULL;
+        scoped(free_str) char *took =
+                run->state.ended_ms ? duration_text(run->state.ended_ms - run->state.began_ms)
+                                    : NULL;
         scoped(free_str) char *how = run_state_text(run);
         bool measured = false;
         int64_t gap = report_gap_ms(run, &measured);
         scoped(free_str) char *gap_words = gap >= 0 ? duration_text(gap) : NULL;
-        scoped(free_str) char *gap_cell = gap_words ? str_format("%s%s", gap_words, measured ? ", measured every 20 ms"
-                                                                                             : " at most, from the journal's times") : NULL;
-        scoped(free_str) char *from_cell = str_format("%s (%.12s)", from.version ? from.version : "?", from.reference ? from.reference : "?");
-        scoped(free_str) char *to_cell = str_format("%s (%.12s)", to.version ? to.version : "?", to.reference ? to.reference : "?");
+        scoped(free_str) char *gap_cell =
+                gap_words ? str_format("%s%s", gap_words,
+                                    measured ? ", measured every 20 ms"
+                                             : " at most, from the journal's times")
+                          : NULL;
+        scoped(free_str) char *from_cell = str_format("%s (%.12s)",
+                from.version ? from.version : "?", from.reference ? from.reference : "?");
+        scoped(free_str) char *to_cell = str_format(
+                "%s (%.12s)", to.version ? to.version : "?", to.reference ? to.reference : "?");
         const char *title = js_str(plan, "title");
-        str_addf(out, "# Run #%u: %s\n\n%s\n\n| | |\n|---|---|\n", run->number, title ? title : "?", outcome_sentence(run));
+        str_addf(out, "# Run #%u: %s\n\n%s\n\n| | |\n|---|---|\n", run->number, title ? title : "?",
+                outcome_sentence(run));
         add_fact(out, "Service", run_service(run));
         add_fact(out, "Kind", run_kind(run));
         add_fact(out, "From", from_cell);
@@ -93,8 +104,10 @@ static void add_head(Str *out, const Run *run) {
 }
 
 static const char *state_mark(StepState state) {
-        static const char *const marks[] = {
-                [STEP_NOT_BEGUN] = "–", [STEP_OPEN] = "interrupted", [STEP_DONE] = "done", [STEP_FAILED] = "FAILED"};
+        static const char *const marks[] = {[STEP_NOT_BEGUN] = "–",
+                [STEP_OPEN] = "interrupted",
+                [STEP_DONE] = "done",
+                [STEP_FAILED] = "FAILED"};
         return marks[state];
 }
 
@@ -105,10 +118,11 @@ static void add_steps(Str *out, const Run *run) {
                 if (step->forward == STEP_NOT_BEGUN && step->undo == STEP_NOT_BEGUN)
                         continue;
                 scoped(free_str) char *took =
-                        step->ended_ms ? duration_text(step->ended_ms - step->began_ms) : str_copy("–");
+                        step->ended_ms ? duration_text(step->ended_ms - step->began_ms)
+                                       : str_copy("–");
                 str_addf(out, "| %s%s%s | %s | %s | %s |\n", step->name, step->instance ? " " : "",
-                         step->instance ? step->instance : "", state_mark(step->forward), took,
-                         step->undo == STEP_NOT_BEGUN ? "–" : state_mark(step->undo));
+                        step->instance ? step->instance : "", state_mark(step->forward), took,
+                        step->undo == STEP_NOT_BEGUN ? "–" : state_mark(step->undo));
         }
 }
 
@@ -122,7 +136,8 @@ static void add_failure(Str *out, const Run *run) {
         const StepRecord *failed = run_failed_step(&run->state);
         const json_t *back = run->state.rollback;
         if (failed && failed->error) {
-                const char *message = js_str(failed->error, "message"), *log = back ? js_str(js_get(back, "decision"), "log") : NULL;
+                const char *message = js_str(failed->error, "message"),
+                           *log = back ? js_str(js_get(back, "decision"), "log") : NULL;
                 const char *likely = likely_cause(message, log);
                 str_addf(out, "\n## What failed\n\n`%s`:\n\n", failed->name);
                 add_indented(out, message ? message : "?");
@@ -142,8 +157,11 @@ static void add_failure(Str *out, const Run *run) {
         const char *why = js_str(decision, "why");
         str_addf(out, "\n## Rollback\n\nWhy: %s.\n", why ? why : "?");
         if (undone && str_equal(js_str(undone, "data"), "restored"))
-                str_addf(out, "The data was restored from the backup of this run. What was there is kept as "
-                              "`salvage-%s`.\n", js_str(undone, "salvage"));
+                str_addf(out,
+                        "The data was restored from the backup of this run. What was there is kept "
+                        "as "
+                        "`salvage-%s`.\n",
+                        js_str(undone, "salvage"));
         else
                 str_add(out, "The data was left as it was.\n");
 }
@@ -165,7 +183,8 @@ static void add_backups(Str *out, const Run *run) {
 }
 
 static void add_unfinished(Str *out, const Run *run) {
-        const json_t *left = run->state.end_record ? js_get(run->state.end_record, "unfinished") : NULL;
+        const json_t *left =
+                run->state.end_record ? js_get(run->state.end_record, "unfinished") : NULL;
         size_t i;
         json_t *line;
         if (json_array_size(left) > 0)
@@ -193,8 +212,10 @@ char *report_markdown(const State *state, const Run *run) {
 /* -- JSON -- */
 
 static json_t *step_json(const StepRecord *step) {
-        static const char *const names[] = {
-                [STEP_NOT_BEGUN] = "not_begun", [STEP_OPEN] = "open", [STEP_DONE] = "done", [STEP_FAILED] = "failed"};
+        static const char *const names[] = {[STEP_NOT_BEGUN] = "not_begun",
+                [STEP_OPEN] = "open",
+                [STEP_DONE] = "done",
+                [STEP_FAILED] = "failed"};
         json_t *object = json_object();
         js_set_str(object, "step", step->name);
         js_set_str(object, "instance", step->instance);
@@ -216,7 +237,10 @@ json_t *report_json(const State *state, const Run *run) {
         json_t *object = json_object();
         js_set_int(object, "run", run->number);
         scoped(free_str) char *how = run_state_text(run);
-        js_set_str(object, "state", run->damaged ? "damaged" : run->state.waiting ? "waits" : run_end_name(run->state.end));
+        js_set_str(object, "state",
+                run->damaged         ? "damaged"
+                : run->state.waiting ? "waits"
+                                     : run_end_name(run->state.end));
         js_set_str(object, "text", how);
         js_set_str(object, "why", run->why);
         if (run->damaged)
@@ -264,8 +288,8 @@ bool report_add_note(const State *state, unsigned run, const char *text, Err *er
         scoped(free_str) char *when = time_text(clock_wall_ms());
         scoped(free_str) char *clean = str_printable(text, false);
         const struct passwd *who = getpwuid(getuid());
-        scoped(free_str) char *all =
-                str_format("%s- %s %s: %s\n", old ? old : "", when, who ? who->pw_name : "?", clean);
+        scoped(free_str) char *all = str_format(
+                "%s- %s %s: %s\n", old ? old : "", when, who ? who->pw_name : "?", clean);
         return file_write_durable(path, all, strlen(all), 0600, err);
 }
 
@@ -274,12 +298,14 @@ bool report_add_note(const State *state, unsigned run, const char *text, Err *er
 static void add_service(Str *out, const Run *run, const State *state) {
         scoped(installed_done) Installed installed = {0};
         scoped(free_str) char *how = run_state_text(run);
-        scoped(free_str) char *when = time_text(run->state.ended_ms ? run->state.ended_ms : run->state.began_ms);
+        scoped(free_str) char *when =
+                time_text(run->state.ended_ms ? run->state.ended_ms : run->state.began_ms);
         /* A service that was never updated has no record; its run says from where it wanted to go. */
         (void)installed_load(state, run_service(run), &installed, NULL);
         const char *from = js_str(js_get(run->state.plan, "from"), "version");
         const char *version = installed.current.version ? installed.current.version : from;
-        str_addf(out, "| %s | %s | #%u %s | %s |\n", run_service(run), version ? version : "?", run->number, how, when);
+        str_addf(out, "| %s | %s | #%u %s | %s |\n", run_service(run), version ? version : "?",
+                run->number, how, when);
 }
 
 char *report_current_state(const State *state, Err *err) {
@@ -289,8 +315,10 @@ char *report_current_state(const State *state, Err *err) {
                 return NULL;
         Str out = {0};
         scoped(strv_freep) Strv seen = NULL;
-        str_add(&out, "# Current state\n\nAs the last run of each service left it. `belay status` asks the services "
-                      "themselves.\n\n| service | version | last run | when |\n|---|---|---|---|\n");
+        str_add(&out,
+                "# Current state\n\nAs the last run of each service left it. `belay status` asks "
+                "the services "
+                "themselves.\n\n| service | version | last run | when |\n|---|---|---|---|\n");
         for (size_t i = 0; i < n; i++) {
                 if (runs[i].damaged || strv_contains(seen, run_service(&runs[i])))
                         continue;

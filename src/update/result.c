@@ -12,7 +12,8 @@
 #include "update/runs.h"
 
 static void write_file(const State *state, unsigned run, const char *name, const char *text) {
-        scoped(free_str) char *path = run ? state_run_file(state, run, name) : path_join(state->root, name);
+        scoped(free_str) char *path =
+                run ? state_run_file(state, run, name) : path_join(state->root, name);
         (void)file_write_durable(path, text, strlen(text), 0600, NULL);
 }
 
@@ -36,7 +37,7 @@ static const char *salvage_of(const Run *run) {
 static void succeeded(Str *out, const World *world, const Run *run, const RunOutcome *outcome) {
         const char *name = world->service->name;
         str_addf(out, "%s %s serves%s.", name, world->to.version ? world->to.version : "",
-                 world->service->n_checks ? ", verified" : "");
+                world->service->n_checks ? ", verified" : "");
         add_gap(out, run);
         for (size_t i = 0; outcome->unfinished && outcome->unfinished[i]; i++)
                 str_addf(out, "\n  Left to do: %s", outcome->unfinished[i]);
@@ -50,29 +51,41 @@ static void rolled_back(Str *out, const World *world, const Run *run) {
         if (!salvage)
                 str_add(out, " The data was left as it was.");
         if (salvage)
-                str_addf(out, "\n  What %s had written is kept: belay backup show %s salvage-%s", world->to.version, name,
-                         salvage);
+                str_addf(out, "\n  What %s had written is kept: belay backup show %s salvage-%s",
+                        world->to.version, name, salvage);
         if (bad && bad->observed && js_bool(bad->observed, "bad", false))
-                str_addf(out, "\n  %s (%.7s) is remembered as bad and will not be tried again unless you say "
-                              "--even-if-bad.", world->to.version, world->to.reference);
+                str_addf(out,
+                        "\n  %s (%.7s) is remembered as bad and will not be tried again unless you "
+                        "say "
+                        "--even-if-bad.",
+                        world->to.version, world->to.reference);
 }
 
 static void waits(Str *out, const World *world, const RunOutcome *outcome) {
-        str_addf(out, "%s waits for a person: %s.\n  `belay accept %u` keeps %s, `belay cancel %u` goes back to %s.",
-                 world->service->name, outcome->failure.message ? outcome->failure.message : "inconclusive", world->run,
-                 world->to.version, world->run, world->from.version ? world->from.version : "the old version");
+        str_addf(out,
+                "%s waits for a person: %s.\n  `belay accept %u` keeps %s, `belay cancel %u` goes "
+                "back to %s.",
+                world->service->name,
+                outcome->failure.message ? outcome->failure.message : "inconclusive", world->run,
+                world->to.version, world->run,
+                world->from.version ? world->from.version : "the old version");
 }
 
 static void needs_person(Str *out, const World *world, const RunOutcome *outcome) {
         const char *name = world->service->name;
-        str_addf(out, "%s needs a person: %s.\n  Nothing more was touched. `belay report %u` says what is where; "
-                      "`belay status %s` what runs.", name,
-                 outcome->failure.message ? outcome->failure.message : "neither version could be verified", world->run, name);
+        str_addf(out,
+                "%s needs a person: %s.\n  Nothing more was touched. `belay report %u` says what "
+                "is where; "
+                "`belay status %s` what runs.",
+                name,
+                outcome->failure.message ? outcome->failure.message
+                                         : "neither version could be verified",
+                world->run, name);
 }
 
 static void aborted(Str *out, const World *world, const RunOutcome *outcome) {
         str_addf(out, "Nothing was changed: %s %s runs as before.", world->service->name,
-                 world->from.version ? world->from.version : "");
+                world->from.version ? world->from.version : "");
         (void)outcome;
 }
 
@@ -114,13 +127,16 @@ static void add_event(const World *world, const RunOutcome *outcome, const char 
         const char *log = log_then(world);
         js_set_int(fields, "run", world->run);
         js_set_str(fields, "service", world->service->name);
-        js_set_str(fields, "state", outcome->end == RUN_OPEN ? "waits" : run_end_name(outcome->end));
+        js_set_str(
+                fields, "state", outcome->end == RUN_OPEN ? "waits" : run_end_name(outcome->end));
         js_set_int(fields, "exit", outcome->exit_status);
         js_set_str(fields, "step", outcome->failed_step);
         js_set_str(fields, "error", outcome->failure.message);
-        js_set_str(fields, "code", outcome->failure.message ? err_name(outcome->failure.code) : NULL);
+        js_set_str(
+                fields, "code", outcome->failure.message ? err_name(outcome->failure.code) : NULL);
         js_set_str(fields, "hint", outcome->failure.hint);
-        js_set_str(fields, "likely", outcome->failure.message ? likely_cause(outcome->failure.message, log) : NULL);
+        js_set_str(fields, "likely",
+                outcome->failure.message ? likely_cause(outcome->failure.message, log) : NULL);
         js_set_str(fields, "log", log);
         js_set_str(fields, "text", text);
         events_add(world->events, "result", fields);

@@ -8,11 +8,28 @@
 #include "update/stories.h"
 
 static const Step *const rollback_steps[] = {
-        &step_preflight, &step_fetch,        &step_backup,     &step_prove,  &step_prepare_data,
-        &step_reserve,   &step_stop,         &step_second_pass, &step_config, &step_place,
-        &step_swap_data, &step_start,        &step_verify,     &step_merge,  &step_monitor,
-        &step_record,    &step_publish,      &step_tidy,       &step_prune,  &step_verify_old,
-        &step_publish_old, &step_tidy_old,
+        &step_preflight,
+        &step_fetch,
+        &step_backup,
+        &step_prove,
+        &step_prepare_data,
+        &step_reserve,
+        &step_stop,
+        &step_second_pass,
+        &step_config,
+        &step_place,
+        &step_swap_data,
+        &step_start,
+        &step_verify,
+        &step_merge,
+        &step_monitor,
+        &step_record,
+        &step_publish,
+        &step_tidy,
+        &step_prune,
+        &step_verify_old,
+        &step_publish_old,
+        &step_tidy_old,
 };
 
 const Story rollback_story = {
@@ -26,9 +43,21 @@ const Story rollback_story = {
 
 /* `belay backup restore`: the data of a backup under the version that is installed. */
 static const Step *const restore_steps[] = {
-        &step_backup,    &step_prove, &step_prepare_data, &step_reserve, &step_stop,       &step_second_pass,
-        &step_swap_data, &step_start, &step_verify,       &step_merge,   &step_publish,    &step_tidy,
-        &step_verify_old, &step_publish_old, &step_tidy_old,
+        &step_backup,
+        &step_prove,
+        &step_prepare_data,
+        &step_reserve,
+        &step_stop,
+        &step_second_pass,
+        &step_swap_data,
+        &step_start,
+        &step_verify,
+        &step_merge,
+        &step_publish,
+        &step_tidy,
+        &step_verify_old,
+        &step_publish_old,
+        &step_tidy_old,
 };
 
 const Story restore_story = {

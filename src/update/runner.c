@@ -116,7 +116,7 @@ static bool take_locks(Runner *runner, int64_t wait_ms, Err *err) {
         scoped(free_str) char *what = str_format("a run of %s", service->name);
         const LockOwner owner = {.what = what};
         if (!lock_take(path, &owner, wait_ms, &runner->service_lock, err) ||
-            !lock_take_directory(service->directory, wait_ms, &runner->directory_lock, err))
+                !lock_take_directory(service->directory, wait_ms, &runner->directory_lock, err))
                 return err_context(err, "%s", service->name);
         return true;
 }
@@ -130,8 +130,8 @@ static bool refuse_person_lock(Runner *runner, Err *err) {
         if (!held)
                 return true;
         scoped(free_str) char *since = time_text(lock.since_ms);
-        err_fail(err, ERR_LOCKED, "%s is locked by %s since %s: %s", name, lock.user ? lock.user : "a person", since,
-                 lock.reason);
+        err_fail(err, ERR_LOCKED, "%s is locked by %s since %s: %s", name,
+                lock.user ? lock.user : "a person", since, lock.reason);
         return err_hint(err, "`belay unlock %s` lifts it.", name);
 }
 
@@ -145,17 +145,21 @@ static bool refuse_open_run(Runner *runner, Err *err) {
                 return true;
         scoped(free_str) char *how = run_state_text(&newest);
         if (newest.damaged) {
-                err_fail(err, ERR_PERSON, "the journal of run #%u is damaged: %s", newest.number, newest.why);
-                return err_hint(err, "Look at `belay show %u`, then move its directory away.", newest.number);
+                err_fail(err, ERR_PERSON, "the journal of run #%u is damaged: %s", newest.number,
+                        newest.why);
+                return err_hint(err, "Look at `belay show %u`, then move its directory away.",
+                        newest.number);
         }
         if (newest.state.waiting) {
-                err_fail(err, ERR_INTERRUPTED, "run #%u of %s waits for a person", newest.number, name);
-                return err_hint(err, "`belay accept %u` keeps the new version, `belay cancel %u` rolls it back.",
-                                newest.number, newest.number);
+                err_fail(err, ERR_INTERRUPTED, "run #%u of %s waits for a person", newest.number,
+                        name);
+                return err_hint(err,
+                        "`belay accept %u` keeps the new version, `belay cancel %u` rolls it back.",
+                        newest.number, newest.number);
         }
         err_fail(err, ERR_INTERRUPTED, "run #%u of %s was %s", newest.number, name, how);
-        return err_hint(err, "`belay resume %u` finishes it, `belay cancel %u` rolls it back.", newest.number,
-                        newest.number);
+        return err_hint(err, "`belay resume %u` finishes it, `belay cancel %u` rolls it back.",
+                newest.number, newest.number);
 }
 
 /* ---- beginning ---- */
@@ -173,20 +177,22 @@ static bool load_service(Runner *runner, Err *err) {
 
 static bool make_plan(Runner *runner, Err *err) {
         World *world = &runner->world;
-        const char *what = js_str(runner->request, "do"), *version = js_str(runner->request, "version");
+        const char *what = js_str(runner->request, "do"),
+                   *version = js_str(runner->request, "version");
         if (str_equal(what, "update"))
                 return plan_update(world, version, &runner->plan, err);
         if (str_equal(what, "rollback"))
                 return plan_rollback(world, version, &runner->plan, err);
-        return plan_restore(world, js_str(runner->request, "backup"), js_str(runner->request, "only"), &runner->plan,
-                            err);
+        return plan_restore(world, js_str(runner->request, "backup"),
+                js_str(runner->request, "only"), &runner->plan, err);
 }
 
 static bool check_plan_id(const Runner *runner, Err *err) {
         const char *wanted = js_str(runner->request, "plan");
         if (!wanted || str_equal(wanted, runner->plan.id))
                 return true;
-        err_fail(err, ERR_REFUSED, "plan %s is out of date: the plan would now be %s", wanted, runner->plan.id);
+        err_fail(err, ERR_REFUSED, "plan %s is out of date: the plan would now be %s", wanted,
+                runner->plan.id);
         return err_hint(err, "Look at `belay plan %s` again.", runner->world.service->name);
 }
 
@@ -201,16 +207,20 @@ static bool begin_run(Runner *runner, Err *err) {
         scoped(free_str) char *journal = state_run_file(runner->state, run, "journal");
         scoped(free_str) char *events = state_run_file(runner->state, run, "events");
         const Service *service = world->service;
-        if (!file_write_durable(manifest, service->manifest_text, service->manifest_bytes, 0600, err) ||
-            !events_open(events, &runner->events, err) || !journal_create(journal, &runner->journal, err))
+        if (!file_write_durable(
+                    manifest, service->manifest_text, service->manifest_bytes, 0600, err) ||
+                !events_open(events, &runner->events, err) ||
+                !journal_create(journal, &runner->journal, err))
                 return false;
         world->events = &runner->events;
         json_t *record = plan_to_record(&runner->plan, world);
         if (!journal_append(runner->journal, RECORD_PLAN, record, err))
                 return false;
-        scoped(free_str) char *what = str_format("%s of %s", runner->plan.story->kind, service->name);
+        scoped(free_str) char *what =
+                str_format("%s of %s", runner->plan.story->kind, service->name);
         return lock_describe(&runner->service_lock, &(LockOwner){.what = what, .run = run}, err) &&
-               journal_read(journal, &runner->records, err) && run_state_of(&runner->records, &runner->run_state, err);
+               journal_read(journal, &runner->records, err) &&
+               run_state_of(&runner->records, &runner->run_state, err);
 }
 
 static void add_run_event(Runner *runner) {
@@ -284,21 +294,23 @@ static bool read_run(Runner *runner, unsigned run, Err *err) {
         scoped(free_str) char *path = state_run_file(runner->state, run, "journal");
         if (!file_exists(path))
                 return err_fail(err, ERR_UNKNOWN, "there is no run #%u", run);
-        if (!journal_read(path, &runner->records, err) || !run_state_of(&runner->records, &runner->run_state, err))
+        if (!journal_read(path, &runner->records, err) ||
+                !run_state_of(&runner->records, &runner->run_state, err))
                 return err_context(err, "run #%u needs a person", run);
         return world_of_run(runner->state, run, &runner->run_state, &runner->world, err);
 }
 
 /* Between reading and locking another process may have gone on: under the lock everything is read again. */
 static bool prepare_recovery(Runner *runner, unsigned run, Err *err) {
-        if (!read_run(runner, run, err) || !take_locks(runner, js_int(runner->request, "wait_lock_ms", 0), err))
+        if (!read_run(runner, run, err) ||
+                !take_locks(runner, js_int(runner->request, "wait_lock_ms", 0), err))
                 return false;
         record_list_done(&runner->records);
         run_state_done(&runner->run_state);
         scoped(free_str) char *journal = state_run_file(runner->state, run, "journal");
         scoped(free_str) char *events = state_run_file(runner->state, run, "events");
         if (!journal_open(journal, &runner->journal, &runner->records, err) ||
-            !run_state_of(&runner->records, &runner->run_state, err))
+                !run_state_of(&runner->records, &runner->run_state, err))
                 return err_context(err, "run #%u needs a person", run);
         if (!events_open(events, &runner->events, err))
                 return false;
@@ -321,7 +333,8 @@ static int run_recovery(Runner *runner) {
                 return answer_refused(&err);
         const Story *story = story_of(js_str(runner->run_state.plan, "kind"));
         if (!story) {
-                err_fail(&err, ERR_REFUSED, "run #%u is of a kind that this build does not know", run);
+                err_fail(&err, ERR_REFUSED, "run #%u is of a kind that this build does not know",
+                        run);
                 return answer_refused(&err);
         }
         (void)runner->world.runtime->ensure(&runner->world.runtime_at, NULL);
@@ -336,7 +349,8 @@ static json_t *read_request(Err *err) {
         scoped(str_done) Str text = {0};
         char bytes[4096];
         ssize_t n;
-        while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0 && text.len < LIMIT_JOURNAL_RECORD)
+        while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0 &&
+                text.len < LIMIT_JOURNAL_RECORD)
                 str_add_n(&text, bytes, (size_t)n);
         return js_parse(text.text ? text.text : "", text.len, "the runner's request", err);
 }
@@ -391,10 +405,12 @@ static char *read_answer(int fd) {
 
 static bool take_answer(const char *line, RunnerStarted *ret, Err *err) {
         if (!line) {
-                err_fail(err, ERR_IO, "the runner ended before it had begun a run; nothing was changed");
+                err_fail(err, ERR_IO,
+                        "the runner ended before it had begun a run; nothing was changed");
                 return err_hint(err, "Try again; `belay runs` shows whether a run is open.");
         }
-        scoped(js_freep) json_t *answer_line = js_parse(line, strlen(line), "the runner's answer", err);
+        scoped(js_freep) json_t *answer_line =
+                js_parse(line, strlen(line), "the runner's answer", err);
         if (!answer_line)
                 return false;
         json_t *error = js_get(answer_line, "error");
@@ -421,9 +437,11 @@ bool runner_start(const State *state, json_t *request, RunnerStarted *ret, Err *
         scoped(close_fd) int out_write = out[1];
         scoped(free_str) char *program = process_own_path();
         char *const argv[] = {program, (char[]){"--state"}, state->root, (char[]){"runner"}, NULL};
-        const Detached what = {.argv = argv, .stdin_fd = in_read, .stdout_fd = out_write, .stderr_fd = -1};
+        const Detached what = {
+                .argv = argv, .stdin_fd = in_read, .stdout_fd = out_write, .stderr_fd = -1};
         RunnerStarted started = {0};
-        if (!process_start_detached(&what, &started.process, err) || !send_request(in_write, owned, err))
+        if (!process_start_detached(&what, &started.process, err) ||
+                !send_request(in_write, owned, err))
                 return err_context(err, "starting the runner");
         close_fd(&in_write);
         close_fd(&out_write);
@@ -447,7 +465,8 @@ bool runner_signal(const State *state, unsigned run, int signal, Err *err) {
         if (!run_load(state, run, &known, err))
                 return false;
         ProcessId owner = {0};
-        if (!known.state.owner || !process_from_json(known.state.owner, &owner) || !process_alive(&owner))
+        if (!known.state.owner || !process_from_json(known.state.owner, &owner) ||
+                !process_alive(&owner))
                 return err_fail(err, ERR_UNKNOWN, "run #%u has no living runner", run);
         return write_wish(state, run, signal, err) && process_signal(&owner, signal, err);
 }

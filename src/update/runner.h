@@ -21,8 +21,8 @@
 #include "platform/process.h"
 
 typedef struct RunnerStarted {
-        unsigned run;       /* 0: nothing had to be done; `nothing` says why */
-        char *nothing;      /* "notes is at 1.2.0 already"; owned */
+        unsigned run;  /* 0: nothing had to be done; `nothing` says why */
+        char *nothing; /* "notes is at 1.2.0 already"; owned */
         ProcessId process;
 } RunnerStarted;
 void runner_started_done(RunnerStarted *started);

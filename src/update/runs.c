@@ -16,7 +16,8 @@ bool run_load(const State *state, unsigned number, Run *ret, Err *err) {
         }
         scoped(err_clear) Err why = {0};
         Run run = {.number = number};
-        if (!journal_read(path, &run.records, &why) || !run_state_of(&run.records, &run.state, &why)) {
+        if (!journal_read(path, &run.records, &why) ||
+                !run_state_of(&run.records, &run.state, &why)) {
                 run.damaged = true;
                 run.why = str_copy(why.message);
         }
@@ -45,7 +46,8 @@ static bool is_of(const Run *run, const char *service) {
         return !service || str_equal(run_service(run), service);
 }
 
-bool run_list(const State *state, const char *service, size_t most, Run **ret, size_t *ret_n, Err *err) {
+bool run_list(
+        const State *state, const char *service, size_t most, Run **ret, size_t *ret_n, Err *err) {
         scoped(free_mem) unsigned *numbers = NULL;
         size_t n = 0;
         if (!state_runs(state, &numbers, &n, err))
@@ -87,7 +89,8 @@ bool run_newest(const State *state, const char *service, Run *ret, bool *ret_fou
 
 bool run_owner_alive(const Run *run) {
         ProcessId owner = {0};
-        return run->state.owner && process_from_json(run->state.owner, &owner) && process_alive(&owner);
+        return run->state.owner && process_from_json(run->state.owner, &owner) &&
+               process_alive(&owner);
 }
 
 const StepRecord *run_open_step(const RunState *state) {
@@ -101,7 +104,8 @@ const StepRecord *run_failed_step(const RunState *state) {
         const char *name = state->rollback ? js_str(state->rollback, "step") : NULL;
         for (size_t i = 0; i < state->n_steps; i++) {
                 const StepRecord *step = &state->steps[i];
-                if (name ? str_equal(step->name, name) && step->forward != STEP_DONE : step->forward == STEP_FAILED)
+                if (name ? str_equal(step->name, name) && step->forward != STEP_DONE
+                         : step->forward == STEP_FAILED)
                         return step;
         }
         return NULL;
@@ -117,7 +121,8 @@ char *run_state_text(const Run *run) {
                 [RUN_NEEDS_PERSON] = "needs a person",
         };
         if (run->state.end == RUN_SUCCEEDED && !str_equal(run_kind(run), "update"))
-                return str_format("%s", str_equal(run_kind(run), "rollback") ? "rolled back by hand" : "restored");
+                return str_format("%s",
+                        str_equal(run_kind(run), "rollback") ? "rolled back by hand" : "restored");
         if (run->state.end != RUN_OPEN)
                 return str_format("%s", done[run->state.end]);
         if (run->state.waiting)

@@ -14,7 +14,7 @@ typedef struct Run {
         unsigned number;
         RecordList records;
         RunState state;
-        bool damaged;      /* its journal cannot be trusted; `why` says so */
+        bool damaged; /* its journal cannot be trusted; `why` says so */
         char *why;
 } Run;
 
@@ -24,10 +24,11 @@ void run_done(Run *run);
 /* *ret_found false when the service has no run. Only the newest run of a service can be open. */
 bool run_newest(const State *state, const char *service, Run *ret, bool *ret_found, Err *err);
 /* All runs of a service (NULL: of all), newest first, at most `most`. Array and items are the caller's. */
-bool run_list(const State *state, const char *service, size_t most, Run **ret, size_t *ret_n, Err *err);
+bool run_list(
+        const State *state, const char *service, size_t most, Run **ret, size_t *ret_n, Err *err);
 void run_list_free(Run *runs, size_t n);
 
-const char *run_service(const Run *run);   /* borrowed; "?" when damaged */
+const char *run_service(const Run *run); /* borrowed; "?" when damaged */
 const char *run_kind(const Run *run);
 /* Is the process that the last OWNER names alive? */
 bool run_owner_alive(const Run *run);

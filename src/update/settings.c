@@ -7,7 +7,8 @@
 
 bool settings_expand(const World *world, const Release *release, Settings *ret, Err *err) {
         const Service *service = world->service;
-        scoped(free_str) char *port = service->process.port ? str_format("%u", service->process.port) : NULL;
+        scoped(free_str) char *port =
+                service->process.port ? str_format("%u", service->process.port) : NULL;
         const Expansion values = {
                 .version = release->version,
                 .tag = release->tag,
@@ -21,7 +22,8 @@ bool settings_expand(const World *world, const Release *release, Settings *ret, 
                 char *value = expand(service->configuration.set[i].value, &values, err);
                 if (!value) {
                         settings_done(&settings);
-                        return err_context(err, "configuration.set.%s", service->configuration.set[i].name);
+                        return err_context(
+                                err, "configuration.set.%s", service->configuration.set[i].name);
                 }
                 const Pair pair = {str_copy(service->configuration.set[i].name), value};
                 PUSH(settings.set, settings.n_set, pair);

@@ -24,7 +24,7 @@ static bool backup_apply(StepContext *context, Err *err) {
         World *world = context->world;
         const char *id = js_str(context->facts, "backup");
         if (!backups_begin(world, id, &world->from, "update", &world->backup, err) ||
-            !backup_first_pass(world->backup, err))
+                !backup_first_pass(world->backup, err))
                 return false;
         js_set_int(context->observed, "bytes", (int64_t)world->backup_plan.bytes);
         return true;
@@ -37,8 +37,8 @@ static bool backup_undo(StepContext *context, Err *err) {
                 return true;
         backup_freep(&world->backup);
         world->backup = NULL;
-        return backup_discard(js_str(context->facts, "store"), world->service->name, js_str(context->facts, "backup"),
-                              err);
+        return backup_discard(js_str(context->facts, "store"), world->service->name,
+                js_str(context->facts, "backup"), err);
 }
 
 const Step step_backup = {
@@ -109,7 +109,8 @@ static bool second_pass_apply(StepContext *context, Err *err) {
 static bool second_pass_observe(StepContext *context, StepTruth *ret, Err *err) {
         const World *world = context->world;
         BackupStage stage = BACKUP_ABSENT;
-        if (!backup_stage(world_store(world), world->service->name, backups_run_id(world), &stage, err))
+        if (!backup_stage(
+                    world_store(world), world->service->name, backups_run_id(world), &stage, err))
                 return false;
         *ret = stage >= BACKUP_PASS2 ? TRUTH_APPLIED : TRUTH_PARTLY;
         return true;
@@ -121,7 +122,8 @@ static bool must_restore(const World *world, const json_t *decision, bool *ret, 
         *ret = str_equal(data, "restore");
         if (!str_equal(data, "if_changed"))
                 return true;
-        return backup_changed(world_store(world), world->service->name, backups_run_id(world), ret, err);
+        return backup_changed(
+                world_store(world), world->service->name, backups_run_id(world), ret, err);
 }
 
 static bool second_pass_undo(StepContext *context, Err *err) {
@@ -144,8 +146,9 @@ static bool second_pass_undo(StepContext *context, Err *err) {
         }
         js_set_str(context->observed, "data", "restored");
         js_set_str(context->observed, "salvage", world->run_text);
-        return backup_unreserve(world->service, world->run_text, err) && restore_prepare(&request, err) &&
-               restore_swap(&request, err) && backups_put_back_migrations(world, err);
+        return backup_unreserve(world->service, world->run_text, err) &&
+               restore_prepare(&request, err) && restore_swap(&request, err) &&
+               backups_put_back_migrations(world, err);
 }
 
 const Step step_second_pass = {

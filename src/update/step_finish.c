@@ -39,7 +39,9 @@ const Step step_merge = {
         .apply = merge_apply,
 };
 
-static bool publish_apply(StepContext *context, Err *err) { return publish(context->world, context, err); }
+static bool publish_apply(StepContext *context, Err *err) {
+        return publish(context->world, context, err);
+}
 
 const Step step_publish = {
         .name = "publish",
@@ -65,8 +67,8 @@ static bool record_apply(StepContext *context, Err *err) {
         const char *service = world->service->name;
         (void)context;
         return bad_forget(world->state, service, world->to.reference, err) &&
-               installed_record(world->state, service, &world->to, &world->from, backups_run_id(world), world->run,
-                                err);
+               installed_record(world->state, service, &world->to, &world->from,
+                       backups_run_id(world), world->run, err);
 }
 
 const Step step_record = {

@@ -15,7 +15,8 @@ static bool run_one(const World *world, const Looking *looking, StepContext *con
         scoped(free_str) char *output = world_output_dir(world);
         scoped(strv_freep) Strv extra = NULL;
         strv_addf(&extra, "BELAY_VERSION=%s", world->to.version);
-        strv_addf(&extra, "BELAY_PREVIOUS_VERSION=%s", world->from.version ? world->from.version : "");
+        strv_addf(&extra, "BELAY_PREVIOUS_VERSION=%s",
+                world->from.version ? world->from.version : "");
         MigrateContext migrate = looking_migrate(world, looking);
         migrate.output_dir = output;
         migrate.extra = extra;
@@ -24,8 +25,9 @@ static bool run_one(const World *world, const Looking *looking, StepContext *con
                 return false;
         const Migration *migration = find(&list, context->instance);
         if (!migration)
-                return err_fail(err, ERR_DRIFT, "the migration '%s' is not in the new version's tree any more",
-                                context->instance);
+                return err_fail(err, ERR_DRIFT,
+                        "the migration '%s' is not in the new version's tree any more",
+                        context->instance);
         scoped(migrate_result_done) MigrateResult result = {0};
         if (!migrate_run(&migrate, migration, &result, err))
                 return false;
@@ -37,7 +39,8 @@ static bool run_one(const World *world, const Looking *looking, StepContext *con
 static bool migrate_apply(StepContext *context, Err *err) {
         const World *world = context->world;
         scoped(looking_done) Looking looking = {0};
-        return looking_open(world, &world->to, &looking, err) && run_one(world, &looking, context, err);
+        return looking_open(world, &world->to, &looking, err) &&
+               run_one(world, &looking, context, err);
 }
 
 const Step step_migrate = {

@@ -44,7 +44,9 @@ static bool config_step_prepare(StepContext *context, Err *err) {
         return config_prepare(&settings.change, context->facts, err);
 }
 
-static bool config_step_apply(StepContext *context, Err *err) { return config_apply(context->facts, err); }
+static bool config_step_apply(StepContext *context, Err *err) {
+        return config_apply(context->facts, err);
+}
 
 static bool config_step_undo(StepContext *context, Err *err) {
         bool by_key = false;

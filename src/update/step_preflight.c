@@ -7,7 +7,7 @@ static bool preflight_apply(StepContext *context, Err *err) {
         World *world = context->world;
         scoped(preflight_done) Preflight preflight = {0};
         scoped(free_str) char *title = str_format("%s %s to %s", world->service->name,
-                                                  world->from.version ? world->from.version : "?", world->to.version);
+                world->from.version ? world->from.version : "?", world->to.version);
         if (!preflight_look(world, true, &preflight, err) || !preflight_ok(&preflight, title, err))
                 return false;
         js_set_int(context->observed, "points", preflight.points);

@@ -15,22 +15,28 @@ static bool request_of(const StepContext *context, char *mark, RestoreRequest *r
         const json_t *data = js_get(world->run_state->plan, "data");
         const char *backup = js_str(data, "backup");
         if (!backup)
-                return err_fail(err, ERR_CORRUPT, "the plan of run #%u names no backup to restore", world->run);
+                return err_fail(err, ERR_CORRUPT, "the plan of run #%u names no backup to restore",
+                        world->run);
         *ret = backups_restore_request(world, backup, js_str(data, "only"), mark);
         ret->version = world->from.version;
         return true;
 }
 
-static bool with_request(StepContext *context, bool (*act)(const RestoreRequest *, Err *), Err *err) {
+static bool with_request(
+        StepContext *context, bool (*act)(const RestoreRequest *, Err *), Err *err) {
         scoped(free_str) char *mark = data_mark(context->world);
         RestoreRequest request = {0};
         return request_of(context, mark, &request, err) && act(&request, err);
 }
 
-static bool prepare_apply(StepContext *context, Err *err) { return with_request(context, restore_prepare, err); }
+static bool prepare_apply(StepContext *context, Err *err) {
+        return with_request(context, restore_prepare, err);
+}
 
 /* After a swap nothing prepared is left to discard, and what was swapped is swap-data's to undo. */
-static bool prepare_undo(StepContext *context, Err *err) { return with_request(context, restore_discard, err); }
+static bool prepare_undo(StepContext *context, Err *err) {
+        return with_request(context, restore_discard, err);
+}
 
 const Step step_prepare_data = {
         .name = "prepare-data",
@@ -49,11 +55,13 @@ static bool swap_apply(StepContext *context, Err *err) {
         scoped(free_str) char *mark = data_mark(world);
         js_set_str(context->observed, "salvage", mark);
         /* One content alone says nothing about migrations of the others. */
-        return js_str(data, "only") || backups_import_migrations(world, js_str(data, "backup"), err);
+        return js_str(data, "only") ||
+               backups_import_migrations(world, js_str(data, "backup"), err);
 }
 
 static bool swap_undo(StepContext *context, Err *err) {
-        return with_request(context, restore_undo, err) && backups_put_back_migrations(context->world, err);
+        return with_request(context, restore_undo, err) &&
+               backups_put_back_migrations(context->world, err);
 }
 
 static bool swap_observe(StepContext *context, StepTruth *ret, Err *err) {
@@ -62,7 +70,8 @@ static bool swap_observe(StepContext *context, StepTruth *ret, Err *err) {
         RestoreStage stage = RESTORE_NONE;
         if (!request_of(context, mark, &request, err) || !restore_stage(&request, &stage, err))
                 return false;
-        *ret = stage == RESTORE_SWAPPED || stage == RESTORE_PARTLY ? TRUTH_PARTLY : TRUTH_NOT_APPLIED;
+        *ret = stage == RESTORE_SWAPPED || stage == RESTORE_PARTLY ? TRUTH_PARTLY
+                                                                   : TRUTH_NOT_APPLIED;
         return true;
 }
 

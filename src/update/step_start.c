@@ -36,7 +36,8 @@ bool start_release(const World *world, const Release *release, Err *err) {
                 .env_file = service->configuration.env_file,
         };
         if (!world->runtime->start(&world->runtime_at, &request, err))
-                return err_context(err, "starting %s %s", service->name, release->version ? release->version : "");
+                return err_context(err, "starting %s %s", service->name,
+                        release->version ? release->version : "");
         return true;
 }
 
@@ -54,7 +55,9 @@ static bool save_baseline(const World *world, const RuntimeStatus *now, json_t *
         const MonitorWatch watch = {
                 .spec = &world->service->monitor,
                 .checks = world->service->checks,
-                .n_checks = now->running && world->service->monitor.for_ms ? world->service->n_checks : 0,
+                .n_checks = now->running && world->service->monitor.for_ms
+                                    ? world->service->n_checks
+                                    : 0,
                 .context = &looking.check,
         };
         monitor_baseline_take(&watch, &baseline);
@@ -83,7 +86,8 @@ static bool stop_apply(StepContext *context, Err *err) {
         const World *world = context->world;
         int64_t began = clock_now_ms();
         bool forced = false;
-        if (!world->runtime->stop(&world->runtime_at, world->service->stop_timeout_ms, &forced, err))
+        if (!world->runtime->stop(
+                    &world->runtime_at, world->service->stop_timeout_ms, &forced, err))
                 return err_context(err, "stopping %s", world->service->name);
         js_set_int(context->observed, "took_ms", clock_now_ms() - began);
         js_set_bool(context->observed, "forced", forced);

@@ -19,18 +19,19 @@ bool check_reference(const World *world, const Release *release, Err *err) {
         if (!now.running)
                 return err_fail(err, ERR_ANSWER_NO, "%s does not run", name);
         if (release->reference && now.commit && !str_equal(now.commit, release->reference))
-                return err_fail(err, ERR_ANSWER_NO, "%s runs commit %.7s, not %.7s (%s)", name, now.commit,
-                                release->reference, release->version);
+                return err_fail(err, ERR_ANSWER_NO, "%s runs commit %.7s, not %.7s (%s)", name,
+                        now.commit, release->reference, release->version);
         if (!installed_can(&world->service->installed) || !release->version)
                 return true;
         scoped(looking_done) Looking looking = {0};
         scoped(free_str) char *says = NULL;
         if (!looking_open(world, release, &looking, err) ||
-            !installed_ask(&world->service->installed, &looking.check, &says, err))
+                !installed_ask(&world->service->installed, &looking.check, &says, err))
                 return err_context(err, "asking %s for its version", name);
         if (str_equal(says, release->tag) || version_same(says, release->version))
                 return true;
-        return err_fail(err, ERR_ANSWER_NO, "%s says that it is version %s, not %s", name, says, release->version);
+        return err_fail(err, ERR_ANSWER_NO, "%s says that it is version %s, not %s", name, says,
+                release->version);
 }
 
 static void observe_gap(StepContext *context, World *world) {
@@ -53,7 +54,7 @@ static bool verify_apply(StepContext *context, Err *err) {
         log_place_from_json(js_get(world_facts(world, "start"), "log_place"), &place);
         scoped(checks_outcome_done) ChecksOutcome outcome = {0};
         if (!world_ask_checks(world, &world->to, false, &place, NULL, &outcome, err) ||
-            !check_reference(world, &world->to, err))
+                !check_reference(world, &world->to, err))
                 return false;
         js_set(context->observed, "checks", checks_outcome_to_json(&outcome));
         observe_gap(context, world);
@@ -138,7 +139,7 @@ static bool monitor_apply(StepContext *context, Err *err) {
         scoped(runtime_status_done) RuntimeStatus now = {0};
         scoped(monitor_baseline_done) MonitorBaseline baseline = {0};
         if (!looking_open(world, &world->to, &looking, err) ||
-            !world->runtime->inspect(&world->runtime_at, &now, err))
+                !world->runtime->inspect(&world->runtime_at, &now, err))
                 return false;
         load_baseline(world, &baseline);
         looking.check.cancel = world->watch_cancel;
@@ -181,7 +182,8 @@ static Strv passed_before(const World *world) {
         const json_t *checks = js_get(world_observed(world, "preflight"), "passed");
         size_t i;
         json_t *title;
-        json_array_foreach(checks, i, title) if (json_is_string(title)) strv_add(&titles, json_string_value(title));
+        json_array_foreach(checks, i, title) if (json_is_string(title))
+                strv_add(&titles, json_string_value(title));
         return titles;
 }
 
@@ -191,14 +193,15 @@ static bool verify_old_apply(StepContext *context, Err *err) {
                 js_set_str(context->observed, "note", "it did not run before, and does not now");
                 return true;
         }
-        scoped(strv_freep) Strv only = world->options.accept_unhealthy ? passed_before(world) : NULL;
+        scoped(strv_freep) Strv only =
+                world->options.accept_unhealthy ? passed_before(world) : NULL;
         if (world->options.accept_unhealthy && !only)
                 return true;
         scoped(checks_outcome_done) ChecksOutcome outcome = {0};
         LogPlace place = {0};
         log_place_from_json(js_get(world_facts(world, "stop"), "log_place"), &place);
         if (!world_ask_checks(world, &world->from, false, &place, only, &outcome, err) ||
-            !check_reference(world, &world->from, err))
+                !check_reference(world, &world->from, err))
                 return false;
         js_set(context->observed, "checks", checks_outcome_to_json(&outcome));
         observe_gap(context, world);
@@ -218,11 +221,13 @@ const Step step_verify_old = {
 /* A version is bad when it failed itself; a full disk or a person's cancel says nothing about it. */
 static bool blames_version(const RunState *run) {
         const StepRecord *failed = run_failed_step(run);
-        static const char *const telling[] = {"migrate", "start", "migrate-after", "verify", "monitor"};
+        static const char *const telling[] = {
+                "migrate", "start", "migrate-after", "verify", "monitor"};
         if (!failed || !failed->error || !str_equal(js_str(run->rollback, "cause"), "failed"))
                 return false;
         ErrCode code = err_code_of_name(js_str(failed->error, "code"));
-        bool its_own = code == ERR_ANSWER_NO || code == ERR_TOOL || code == ERR_TIMEOUT || code == ERR_REFUSED;
+        bool its_own = code == ERR_ANSWER_NO || code == ERR_TOOL || code == ERR_TIMEOUT ||
+                       code == ERR_REFUSED;
         for (size_t i = 0; i < COUNT_OF(telling); i++)
                 if (str_equal(failed->name, telling[i]))
                         return its_own;
@@ -235,8 +240,8 @@ static bool remember_bad_apply(StepContext *context, Err *err) {
                 return true;
         const StepRecord *failed = run_failed_step(context->run);
         js_set_bool(context->observed, "bad", true);
-        return bad_mark(world->state, world->service->name, &world->to, world->run, js_str(failed->error, "message"),
-                        err);
+        return bad_mark(world->state, world->service->name, &world->to, world->run,
+                js_str(failed->error, "message"), err);
 }
 
 const Step step_remember_bad = {

@@ -5,20 +5,20 @@
 #include "engine/engine.h"
 #include "update/world.h"
 
-extern const Step step_preflight;                                             /* step_preflight.c */
-extern const Step step_fetch;                                                 /* step_place.c */
-extern const Step step_backup, step_prove, step_reserve, step_second_pass;    /* step_backup.c */
-extern const Step step_merge, step_publish, step_backup_after, step_prune;    /* step_finish.c */
-extern const Step step_record, step_tidy, step_publish_old, step_tidy_old;    /* step_finish.c */
-extern const Step step_stop, step_start;                                      /* step_start.c */
-extern const Step step_config, step_place;                                    /* step_place.c */
-extern const Step step_migrate, step_migrate_after;                           /* step_migrate.c */
+extern const Step step_preflight;                                          /* step_preflight.c */
+extern const Step step_fetch;                                              /* step_place.c */
+extern const Step step_backup, step_prove, step_reserve, step_second_pass; /* step_backup.c */
+extern const Step step_merge, step_publish, step_backup_after, step_prune; /* step_finish.c */
+extern const Step step_record, step_tidy, step_publish_old, step_tidy_old; /* step_finish.c */
+extern const Step step_stop, step_start;                                   /* step_start.c */
+extern const Step step_config, step_place;                                 /* step_place.c */
+extern const Step step_migrate, step_migrate_after;                        /* step_migrate.c */
 extern const Step step_verify, step_monitor, step_verify_old, step_remember_bad; /* step_verify.c */
-extern const Step step_prepare_data, step_swap_data;                          /* step_restore.c */
+extern const Step step_prepare_data, step_swap_data; /* step_restore.c */
 
 /* Which way back (decide.c); the same for all stories. */
-bool decide_rollback(void *world, const RunState *run, RollbackCause cause, const char *step, json_t *decision,
-                     bool *ret_wait, Err *err);
+bool decide_rollback(void *world, const RunState *run, RollbackCause cause, const char *step,
+        json_t *decision, bool *ret_wait, Err *err);
 /* Ends what a dead runner left behind (step_start.c). */
 bool end_leftovers(void *world, Err *err);
 /* Tells the keeper whom to watch (step_start.c). */

@@ -9,14 +9,14 @@
 #include "base/str.h"
 
 static const Step *const steps[] = {
-        &step_preflight,     /* look again at everything that could stop it */
-        &step_fetch,         /* bring what is new here, beside what runs */
-        &step_backup,        /* first pass, live */
-        &step_prove,         /* every byte read back; without it nothing is touched */
-        &step_reserve,       /* rolling back works on a full disk, too */
+        &step_preflight, /* look again at everything that could stop it */
+        &step_fetch,     /* bring what is new here, beside what runs */
+        &step_backup,    /* first pass, live */
+        &step_prove,     /* every byte read back; without it nothing is touched */
+        &step_reserve,   /* rolling back works on a full disk, too */
         /* ---- ARM: from here on what happens is undone, or finished ---- */
-        &step_stop,          /* the service stops ... */
-        &step_second_pass,   /* ... what changed since the first pass is taken (undo: the data as of now) */
+        &step_stop,        /* the service stops ... */
+        &step_second_pass, /* ... what changed since the first pass is taken (undo: the data as of now) */
         &step_config,        /* the env file */
         &step_place,         /* the new version's files */
         &step_migrate,       /* one for each migration */
@@ -26,15 +26,15 @@ static const Step *const steps[] = {
         &step_merge,         /* both passes become one proven backup */
         &step_monitor,       /* watch it for a while */
         /* ---- COMMIT: from here on only forward ---- */
-        &step_record,        /* good is marked last */
-        &step_publish,       /* if merge could not */
-        &step_tidy,          /* what only the run needed goes */
-        &step_backup_after,  /* as of the new version */
-        &step_prune,         /* what the manifest does not want kept */
+        &step_record,       /* good is marked last */
+        &step_publish,      /* if merge could not */
+        &step_tidy,         /* what only the run needed goes */
+        &step_backup_after, /* as of the new version */
+        &step_prune,        /* what the manifest does not want kept */
         /* ---- only when it goes back ---- */
-        &step_remember_bad,  /* before the first undo */
-        &step_verify_old,    /* after the last: the old version really runs */
-        &step_publish_old,   /* the backup is worth keeping */
+        &step_remember_bad, /* before the first undo */
+        &step_verify_old,   /* after the last: the old version really runs */
+        &step_publish_old,  /* the backup is worth keeping */
         &step_tidy_old,
 };
 

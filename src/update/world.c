@@ -36,7 +36,8 @@ bool world_open(const State *state, Service *service, World *ret, Err *err) {
         return true;
 }
 
-bool world_of_run(const State *state, unsigned run, const RunState *run_state, World *ret, Err *err) {
+bool world_of_run(
+        const State *state, unsigned run, const RunState *run_state, World *ret, Err *err) {
         scoped(free_str) char *undo = state_run_file(state, run, "undo");
         scoped(free_str) char *copy = path_join(undo, "belay.yaml");
         scoped(free_str) char *text = NULL;
@@ -92,17 +93,21 @@ char *world_undo_file(const World *world, const char *name) {
         return path_join(world->undo_dir, name);
 }
 
-char *world_output_dir(const World *world) { return state_run_file(world->state, world->run, "output"); }
+char *world_output_dir(const World *world) {
+        return state_run_file(world->state, world->run, "output");
+}
 
 const char *world_store(const World *world) { return world->service->backup.local_stores[0]; }
 
 json_t *world_facts(const World *world, const char *step) {
-        const StepRecord *record = world->run_state ? run_state_step(world->run_state, step, NULL) : NULL;
+        const StepRecord *record =
+                world->run_state ? run_state_step(world->run_state, step, NULL) : NULL;
         return record ? record->facts : NULL;
 }
 
 json_t *world_observed(const World *world, const char *step) {
-        const StepRecord *record = world->run_state ? run_state_step(world->run_state, step, NULL) : NULL;
+        const StepRecord *record =
+                world->run_state ? run_state_step(world->run_state, step, NULL) : NULL;
         return record ? record->observed : NULL;
 }
 

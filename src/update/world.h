@@ -27,19 +27,19 @@ typedef struct World {
         Service *service; /* owned */
         Options options;
         Release from, to;
-        unsigned run;        /* 0: none yet */
-        char run_text[12];   /* "44": mark of files beside the data */
-        char *undo_dir;      /* runs/<n>/undo */
-        char *mark;          /* value of BELAY_RUN in children: unique on this machine */
+        unsigned run;      /* 0: none yet */
+        char run_text[12]; /* "44": mark of files beside the data */
+        char *undo_dir;    /* runs/<n>/undo */
+        char *mark;        /* value of BELAY_RUN in children: unique on this machine */
         const Runtime *runtime;
         RuntimeContext runtime_at;
         const Source *source;
-        Strv allowed;        /* for source_at */
+        Strv allowed; /* for source_at */
         SourceContext source_at;
         const Cancel *cancel;
         Events *events;
-        Backup *backup;            /* open between the two passes, only where they were begun */
-        BackupPlan backup_plan;    /* of preflight in this process */
+        Backup *backup;         /* open between the two passes, only where they were begun */
+        BackupPlan backup_plan; /* of preflight in this process */
         bool backup_planned;
         Prober *prober;
         const RunState *run_state; /* of the run, once it has a journal */
@@ -51,7 +51,8 @@ typedef struct World {
 /* Takes `service`; fills in what only the state directory knows (the default store). */
 bool world_open(const State *state, Service *service, World *ret, Err *err);
 /* From runs/<n>/undo/belay.yaml and the PLAN record, nothing else. */
-bool world_of_run(const State *state, unsigned run, const RunState *run_state, World *ret, Err *err);
+bool world_of_run(
+        const State *state, unsigned run, const RunState *run_state, World *ret, Err *err);
 void world_done(World *world);
 /* Names the run's files and the mark of its children. */
 void world_set_run(World *world, unsigned run);
@@ -66,23 +67,23 @@ const char *world_store(const World *world); /* where this run's backup is */
  * for ${version}, the env file, the user, the log. Secrets are in here: it is never printed.
  */
 typedef struct Looking {
-        Strv env;            /* "NAME=value" of the env file */
-        Strv secrets;        /* values that no message may show */
+        Strv env;     /* "NAME=value" of the env file */
+        Strv secrets; /* values that no message may show */
         char port[12];
         char *log_path;
         LogFile log_file;
         LogReader log;
         RuntimeDescription user;
         bool as_user;
-        CheckContext check;  /* ready for use; borrows from here */
+        CheckContext check; /* ready for use; borrows from here */
 } Looking;
 bool looking_open(const World *world, const Release *release, Looking *ret, Err *err);
 void looking_done(Looking *looking);
 MigrateContext looking_migrate(const World *world, const Looking *looking);
 
 /* Asks the checks: `now` as they are, else waiting for a start. With `only` (titles), only those. */
-bool world_ask_checks(const World *world, const Release *release, bool now, const LogPlace *log_from,
-                      char *const *only, ChecksOutcome *ret, Err *err);
+bool world_ask_checks(const World *world, const Release *release, bool now,
+        const LogPlace *log_from, char *const *only, ChecksOutcome *ret, Err *err);
 /* What is installed, into world->from; and, when the manifest declares no contents, which there are. */
 bool world_look(World *world, Err *err);
 /* The facts of a step's INTENT, or what it observed, of this run; borrowed, NULL when there are none. */

@@ -1,0 +1,245 @@
+#include "cli/follow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "cli/progress.h"
+#include "platform/clock.h"
+#include "update/runs.h"
+
+enum { RECOVERY_WITHIN_MS = 15000, READ_BYTES = 65536 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number) {
+        (void)signal_number;
+        interrupted = 1;
+}
+
+typedef struct Follower {
+        App *app;
+        const Follow *what;
+        Progress progress;
+        int events_fd, inotify_fd, runner_fd;
+        Str partial; /* a line of which the end is not there yet */
+        json_t *result;
+        bool verified;       /* from here on Ctrl-C only stops following */
+        bool told;           /* the runner knows about Ctrl-C */
+        bool died;           /* "died" was read */
+        int64_t alone_since; /* clock_now_ms when the runner was found dead; 0: it lives */
+        int64_t last_sign;
+} Follower;
+
+static void follower_done(Follower *follower) {
+        close_fd(&follower->events_fd);
+        close_fd(&follower->inotify_fd);
+        close_fd(&follower->runner_fd);
+        str_done(&follower->partial);
+        json_decref(follower->result);
+        progress_done(&follower->progress);
+}
+
+static void take_event(Follower *follower, const char *line, size_t bytes) {
+        scoped(js_freep) json_t *event = js_parse(line, bytes, "an event", NULL);
+        const char *kind = event ? js_str(event, "kind") : NULL;
+        if (!kind)
+                return;
+        const char *step = js_str(event, "step"), *state = js_str(event, "state");
+        bool undo = js_bool(event, "undo", false);
+        if (str_equal(kind, "step") && str_equal(step, "verify") && str_equal(state, "done") &&
+                !undo)
+                follower->verified = true;
+        if (str_equal(kind, "died"))
+                follower->died = true;
+        if (str_equal(kind, "result")) {
+                json_decref(follower->result);
+                follower->result = json_incref(event);
+        }
+        follower->last_sign = clock_now_ms();
+        if (follower->app->json && !str_equal(kind, "result"))
+                printf("%.*s\n", (int)bytes, line);
+        else if (!follower->app->json && !follower->app->quiet)
+                progress_event(&follower->progress, event);
+}
+
+static void read_events(Follower *follower) {
+        char bytes[READ_BYTES];
+        ssize_t n;
+        while ((n = read(follower->events_fd, bytes, sizeof(bytes))) > 0) {
+                str_add_n(&follower->partial, bytes, (size_t)n);
+                char *start = follower->partial.text, *end;
+                while ((end = memchr(start, '\n',
+                                follower->partial.len -
+                                        (size_t)(start - follower->partial.text)))) {
+                        take_event(follower, start, (size_t)(end - start));
+                        start = end + 1;
+                }
+                size_t used = (size_t)(start - follower->partial.text);
+                memmove(follower->partial.text, start, follower->partial.len - used);
+                follower->partial.len -= used;
+        }
+}
+
+static bool open_events(Follower *follower, Err *err) {
+        scoped(free_str) char *path =
+                state_run_file(&follower->app->state, follower->what->run, "events");
+        follower->events_fd = open(path, O_RDONLY | O_CLOEXEC | O_CREAT | O_APPEND, 0600);
+        if (follower->events_fd < 0)
+                return err_fail_errno(err, ERR_IO, errno, "opening '%s'", path);
+        int64_t from = follower->what->from_byte;
+        if (!follower->what->from_start)
+                (void)lseek(
+                        follower->events_fd, from < 0 ? 0 : from, from < 0 ? SEEK_END : SEEK_SET);
+        follower->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (follower->inotify_fd >= 0)
+                (void)inotify_add_watch(follower->inotify_fd, path, IN_MODIFY);
+        return true;
+}
+
+/* Whoever the journal names as the owner now. */
+static void find_runner(Follower *follower) {
+        close_fd(&follower->runner_fd);
+        follower->runner_fd = -1;
+        ProcessId runner = follower->what->runner;
+        scoped(run_done) Run run = {0};
+        ProcessId owner = {0};
+        if (run_load(&follower->app->state, follower->what->run, &run, NULL) && run.state.owner &&
+                process_from_json(run.state.owner, &owner))
+                runner = owner;
+        if (runner.pid)
+                follower->runner_fd = process_open(&runner);
+}
+
+static void wait_for_more(Follower *follower) {
+        struct pollfd fds[] = {
+                {.fd = follower->inotify_fd, .events = POLLIN},
+                {.fd = follower->runner_fd, .events = POLLIN},
+        };
+        int wait_ms = follower->inotify_fd < 0 || follower->runner_fd < 0 ? 50 : 1000;
+        if (follower->app->terminal)
+                wait_ms = 100;
+        (void)poll(fds, COUNT_OF(fds), wait_ms);
+        char drop[4096];
+        while (follower->inotify_fd >= 0 && read(follower->inotify_fd, drop, sizeof(drop)) > 0)
+                ;
+        if (follower->runner_fd >= 0 && (fds[1].revents & POLLIN)) {
+                close_fd(&follower->runner_fd);
+                follower->runner_fd = -1;
+        }
+}
+
+static void tell_runner(Follower *follower) {
+        if (follower->told)
+                return;
+        follower->told = true;
+        if (!follower->app->quiet)
+                fprintf(stderr,
+                        "belay: Ctrl-C: run #%u ends, or is rolled back; this takes a moment\n",
+                        follower->what->run);
+        (void)runner_signal(&follower->app->state, follower->what->run, SIGINT, NULL);
+}
+
+/* The runner is dead and has not said how it ended: its keeper starts a recovery, which is then followed. */
+static bool wait_for_recovery(Follower *follower) {
+        scoped(run_done) Run run = {0};
+        if (!run_load(&follower->app->state, follower->what->run, &run, NULL) || run.damaged ||
+                !run.state.armed || run.state.end != RUN_OPEN)
+                return false;
+        if (getenv("BELAY_NO_KEEPER_RESUME"))
+                return false;
+        int64_t now = clock_now_ms();
+        if (!follower->alone_since) {
+                follower->alone_since = now;
+                if (!follower->app->quiet && !follower->app->json)
+                        fprintf(stderr,
+                                "belay: the runner of run #%u died; its keeper finishes the run\n",
+                                follower->what->run);
+        }
+        find_runner(follower);
+        if (follower->runner_fd >= 0)
+                follower->alone_since = 0;
+        return follower->runner_fd >= 0 || now - follower->alone_since < RECOVERY_WITHIN_MS;
+}
+
+static int report_interrupted(Follower *follower) {
+        scoped(err_clear) Err err = {0};
+        scoped(run_done) Run run = {0};
+        unsigned number = follower->what->run;
+        if (!run_load(&follower->app->state, number, &run, &err))
+                return app_fail(follower->app, &err);
+        scoped(free_str) char *how = run_state_text(&run);
+        err_fail(&err, ERR_INTERRUPTED, "run #%u of %s was %s (its runner died)", number,
+                run_service(&run), how);
+        err_hint(&err, "`belay resume %u` finishes it, `belay cancel %u` rolls it back.", number,
+                number);
+        return app_fail(follower->app, &err);
+}
+
+static int goes_on(Follower *follower, const char *why) {
+        if (follower->app->json) {
+                json_t *object = json_object();
+                js_set_int(object, "run", follower->what->run);
+                js_set_str(object, "state", "running");
+                app_print_json(follower->app, object);
+        } else {
+                printf("%s: run #%u goes on. Follow it: belay resume %u\n", why,
+                        follower->what->run, follower->what->run);
+        }
+        return 0;
+}
+
+static int finish(Follower *follower) {
+        int status = (int)js_int(follower->result, "exit", 1);
+        if (follower->app->json) {
+                app_print_json(follower->app, json_incref(follower->result));
+                return status;
+        }
+        progress_result(&follower->progress, follower->result);
+        return status;
+}
+
+static int follow_loop(Follower *follower) {
+        for (;;) {
+                read_events(follower);
+                if (follower->result)
+                        return finish(follower);
+                if (follower->what->until_verified && follower->verified)
+                        return goes_on(follower, "Verified");
+                if (interrupted && follower->verified)
+                        return goes_on(follower, "Stopped following");
+                if (interrupted)
+                        tell_runner(follower);
+                if (follower->runner_fd < 0) {
+                        /* What it wrote last may have come after the reading. */
+                        read_events(follower);
+                        if (!follower->result && !wait_for_recovery(follower))
+                                return report_interrupted(follower);
+                }
+                progress_tick(&follower->progress);
+                wait_for_more(follower);
+        }
+}
+
+int follow_run(App *app, const Follow *follow) {
+        scoped(err_clear) Err err = {0};
+        scoped(follower_done) Follower follower = {
+                .app = app, .what = follow, .events_fd = -1, .inotify_fd = -1, .runner_fd = -1};
+        progress_open(&follower.progress, app, follow->run);
+        const struct sigaction action = {.sa_handler = on_interrupt};
+        sigaction(SIGINT, &action, NULL);
+        if (!open_events(&follower, &err))
+                return app_fail(app, &err);
+        find_runner(&follower);
+        return follow_loop(&follower);
+}

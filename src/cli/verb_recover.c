@@ -1,0 +1,163 @@
+/* resume, cancel, accept: what becomes of a run that is open. */
+#include "cli/verbs.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "base/str.h"
+#include "cli/follow.h"
+#include "platform/file.h"
+#include "update/runner.h"
+#include "update/runs.h"
+
+static bool has(const App *app, Opt opt) { return app->opt[opt] != NULL; }
+
+static bool is_open(const Run *run) { return !run->damaged && run->state.end == RUN_OPEN; }
+
+/* The open run of this directory's service, else the only one. */
+static bool find_open_run(App *app, unsigned *ret, Err *err) {
+        scoped(free_str) char *here = NULL;
+        Run *runs = NULL;
+        size_t n = 0, found = 0;
+        if (find_name(app, NULL, &here, NULL)) {
+                scoped(run_done) Run newest = {0};
+                bool any = false;
+                if (!run_newest(&app->state, here, &newest, &any, err))
+                        return false;
+                if (any && is_open(&newest)) {
+                        *ret = newest.number;
+                        return true;
+                }
+        }
+        if (!run_list(&app->state, NULL, 10000, &runs, &n, err))
+                return false;
+        scoped(str_done) Str names = {0};
+        for (size_t i = 0; i < n; i++)
+                if (is_open(&runs[i])) {
+                        found++;
+                        *ret = runs[i].number;
+                        str_addf(&names, "#%u %s\n", runs[i].number, run_service(&runs[i]));
+                }
+        run_list_free(runs, n);
+        if (found <= 1) {
+                *ret = found ? *ret : 0;
+                return true;
+        }
+        err_fail(err, ERR_USAGE, "%zu runs are open; say which", found);
+        return err_hint(err, "%s", names.text);
+}
+
+static int recover(App *app, unsigned run, const char *wish) {
+        scoped(err_clear) Err err = {0};
+        scoped(runner_started_done) RunnerStarted started = {0};
+        json_t *request = json_object();
+        js_set_str(request, "do", "recover");
+        js_set_int(request, "run", run);
+        js_set_str(request, "wish", wish);
+        /* Only what comes from now on is followed. */
+        scoped(free_str) char *path = state_run_file(&app->state, run, "events");
+        struct stat before = {0};
+        bool there = false;
+        (void)file_stat(path, &before, &there, NULL);
+        if (!runner_start(&app->state, request, &started, &err))
+                return app_fail(app, &err);
+        if (has(app, OPT_DETACH))
+                return 0;
+        const Follow follow = {
+                .run = run, .runner = started.process, .from_byte = (int64_t)before.st_size};
+        return follow_run(app, &follow);
+}
+
+static int say_ended(App *app, const Run *run) {
+        scoped(free_str) char *how = run_state_text(run);
+        json_t *object = json_object();
+        js_set_int(object, "run", run->number);
+        js_set_str(object, "state", run_end_name(run->state.end));
+        app_print_json(app, object);
+        if (!app->json)
+                printf("run #%u of %s has ended: %s\n", run->number, run_service(run), how);
+        static const int exits[] = {[RUN_SUCCEEDED] = 0,
+                [RUN_ROLLED_BACK] = 3,
+                [RUN_ABORTED] = 3,
+                [RUN_NEEDS_PERSON] = 4,
+                [RUN_OPEN] = 1};
+        return exits[run->state.end];
+}
+
+static int damaged(App *app, const Run *run) {
+        scoped(err_clear) Err err = {0};
+        err_fail(&err, ERR_PERSON, "run #%u needs a person: %s", run->number, run->why);
+        err_hint(&err,
+                "Its files are in '%s/runs/%u'. Look at what runs (`belay status`), then move that "
+                "directory away.",
+                app->state.root, run->number);
+        return app_fail(app, &err);
+}
+
+static int resume_one(App *app, unsigned number, const char *wish) {
+        scoped(err_clear) Err err = {0};
+        scoped(run_done) Run run = {0};
+        if (!run_load(&app->state, number, &run, &err))
+                return app_fail(app, &err);
+        if (run.damaged)
+                return damaged(app, &run);
+        if (run.state.end != RUN_OPEN)
+                return say_ended(app, &run);
+        bool finish = str_equal(wish, "finish");
+        if (run_owner_alive(&run) && !run.state.waiting) {
+                if (!finish && !runner_signal(&app->state, number,
+                                       str_equal(wish, "accept") ? SIGUSR2 : SIGUSR1, &err))
+                        return app_fail(app, &err);
+                if (has(app, OPT_DETACH))
+                        return 0;
+                const Follow follow = {.run = number, .from_start = finish, .from_byte = -1};
+                return follow_run(app, &follow);
+        }
+        return recover(app, number, wish);
+}
+
+static int resume_all(App *app) {
+        scoped(err_clear) Err err = {0};
+        Run *runs = NULL;
+        size_t n = 0;
+        int worst = 0;
+        if (!run_list(&app->state, NULL, 10000, &runs, &n, &err))
+                return app_fail(app, &err);
+        for (size_t i = n; i-- > 0;) {
+                if (!is_open(&runs[i]) || runs[i].state.waiting)
+                        continue;
+                int status = resume_one(app, runs[i].number, "finish");
+                worst = status > worst ? status : worst;
+        }
+        run_list_free(runs, n);
+        return worst;
+}
+
+static int recovery_verb(App *app, const char *wish, bool may_be_none) {
+        scoped(err_clear) Err err = {0};
+        unsigned run = 0;
+        if (!app_state(app, &err))
+                return app_fail(app, &err);
+        if (has(app, OPT_ALL))
+                return app->n_args ? app_usage(app, "'belay resume' takes either a run or --all")
+                                   : resume_all(app);
+        if (app->n_args ? !parse_run(app->args[0], &run, &err) : !find_open_run(app, &run, &err))
+                return app_fail(app, &err);
+        if (run)
+                return resume_one(app, run, wish);
+        if (!may_be_none)
+                return app_usage(app, "no run is open");
+        json_t *object = json_object();
+        js_set_str(object, "nothing_to_do", "no run is open");
+        app_print_json(app, object);
+        if (!app->json)
+                puts("no run is open: there is nothing to resume");
+        return 0;
+}
+
+int verb_resume(App *app) { return recovery_verb(app, "finish", true); }
+int verb_cancel(App *app) { return recovery_verb(app, "undo", false); }
+int verb_accept(App *app) { return recovery_verb(app, "accept", false); }

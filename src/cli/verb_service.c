@@ -1,0 +1,200 @@
+/* start, stop, restart, verify; and what verbs that touch a service share. */
+#include "cli/verbs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/own.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "cli/table.h"
+#include "platform/lock.h"
+#include "update/diagnose.h"
+#include "update/known.h"
+#include "update/log_tail.h"
+#include "update/runs.h"
+#include "update/steps.h"
+
+const char *operand(const App *app, int i) { return i < app->n_args ? app->args[i] : NULL; }
+
+bool open_world(App *app, bool look, World *ret, Err *err) {
+        Service *service = NULL;
+        return app_state(app, err) && find_service(app, operand(app, 0), &service, err) &&
+               world_open(&app->state, service, ret, err) && (!look || world_look(ret, err));
+}
+
+static bool refuse_open_run(const World *world, Err *err) {
+        scoped(run_done) Run newest = {0};
+        bool found = false;
+        if (!run_newest(world->state, world->service->name, &newest, &found, err))
+                return false;
+        if (!found || newest.damaged || newest.state.end != RUN_OPEN)
+                return true;
+        scoped(free_str) char *how = run_state_text(&newest);
+        err_fail(err, ERR_INTERRUPTED, "run #%u of %s is open: %s", newest.number,
+                world->service->name, how);
+        return err_hint(err, "`belay resume %u` finishes it, `belay cancel %u` rolls it back.",
+                newest.number, newest.number);
+}
+
+bool hold_service(App *app, const World *world, const char *what, Held *ret, Err *err) {
+        (void)app;
+        Lock service = LOCK_NONE, directory = LOCK_NONE;
+        scoped(free_str) char *path = state_lock_file(world->state, world->service->name);
+        scoped(free_str) char *words = str_format("%s of %s", what, world->service->name);
+        if (!lock_take(path, &(LockOwner){.what = words}, 0, &service, err) ||
+                !lock_take_directory(world->service->directory, 0, &directory, err) ||
+                !refuse_open_run(world, err)) {
+                lock_release(&directory);
+                lock_release(&service);
+                return false;
+        }
+        *ret = (Held){service.fd, directory.fd};
+        return true;
+}
+
+void release_service(Held *held) {
+        Lock service = {held->service_fd}, directory = {held->directory_fd};
+        lock_release(&directory);
+        lock_release(&service);
+        *held = HELD_NONE;
+}
+
+/* -- start -- */
+
+static bool wait_healthy(const World *world, const LogPlace *place, ChecksOutcome *ret, Err *err) {
+        if (world_ask_checks(world, &world->from, false, place, NULL, ret, err))
+                return true;
+        scoped(free_str) char *path = world->runtime->log_path(&world->runtime_at);
+        scoped(free_str) char *log = log_tail(path, 5);
+        const char *likely = likely_cause(err->message, log);
+        err_context(err, "%s started, but is not healthy", world->service->name);
+        if (likely)
+                return err_hint(err, "Likely: %s. `belay logs %s` shows its log.", likely,
+                        world->service->name);
+        return err_hint(err, "`belay logs %s` shows its log.", world->service->name);
+}
+
+static bool start(const World *world, ChecksOutcome *ret, Err *err) {
+        scoped(looking_done) Looking looking = {0};
+        LogPlace place = {0};
+        if (!looking_open(world, &world->from, &looking, err))
+                return false;
+        (void)looking.log.end(looking.log.context, &place, NULL);
+        return world->runtime->ensure(&world->runtime_at, err) &&
+               start_release(world, &world->from, err) && wait_healthy(world, &place, ret, err);
+}
+
+static int say_runs(App *app, const World *world, const char *done) {
+        scoped(runtime_status_done) RuntimeStatus now = {0};
+        (void)world->runtime->inspect(&world->runtime_at, &now, NULL);
+        json_t *object = json_object();
+        js_set_str(object, "service", world->service->name);
+        js_set_str(object, "version", world->from.version);
+        js_set_int(object, "pid", now.main.pid);
+        js_set_bool(object, "running", now.running);
+        app_print_json(app, object);
+        if (!app->json)
+                printf("%s %s %s (pid %d)\n", world->service->name,
+                        world->from.version ? world->from.version : "", done, (int)now.main.pid);
+        return 0;
+}
+
+/* The first start is when a version becomes the installed one. */
+static void record_first(const World *world) {
+        scoped(installed_done) Installed known = {0};
+        const Release none = {0};
+        if (installed_load(world->state, world->service->name, &known, NULL) &&
+                !known.current.reference)
+                (void)installed_record(
+                        world->state, world->service->name, &world->from, &none, NULL, 0, NULL);
+}
+
+int verb_start(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(world_done) World world = {0};
+        scoped(release_service) Held held = HELD_NONE;
+        scoped(checks_outcome_done) ChecksOutcome outcome = {0};
+        if (!open_world(app, true, &world, &err) ||
+                !hold_service(app, &world, "start", &held, &err) || !start(&world, &outcome, &err))
+                return app_fail(app, &err);
+        record_first(&world);
+        return say_runs(app, &world, "runs");
+}
+
+static bool stop(const World *world, bool *ret_forced, Err *err) {
+        return world->runtime->ensure(&world->runtime_at, err) &&
+               world->runtime->stop(
+                       &world->runtime_at, world->service->stop_timeout_ms, ret_forced, err);
+}
+
+int verb_stop(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(world_done) World world = {0};
+        scoped(release_service) Held held = HELD_NONE;
+        bool forced = false;
+        if (!open_world(app, false, &world, &err) ||
+                !hold_service(app, &world, "stop", &held, &err) || !stop(&world, &forced, &err))
+                return app_fail(app, &err);
+        json_t *object = json_object();
+        js_set_str(object, "service", world.service->name);
+        js_set_bool(object, "running", false);
+        js_set_bool(object, "forced", forced);
+        app_print_json(app, object);
+        if (!app->json)
+                printf("%s is stopped%s\n", world.service->name,
+                        forced ? " (it did not end by itself within stop.timeout, and was killed)"
+                               : "");
+        return 0;
+}
+
+int verb_restart(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(world_done) World world = {0};
+        scoped(release_service) Held held = HELD_NONE;
+        scoped(checks_outcome_done) ChecksOutcome outcome = {0};
+        bool forced = false;
+        if (!open_world(app, true, &world, &err) ||
+                !hold_service(app, &world, "restart", &held, &err) ||
+                !stop(&world, &forced, &err) || !start(&world, &outcome, &err))
+                return app_fail(app, &err);
+        return say_runs(app, &world, "runs again");
+}
+
+/* -- verify -- */
+
+static void print_checks(const ChecksOutcome *outcome) {
+        scoped(table_done) Table table = {.columns = 3};
+        for (size_t i = 0; i < outcome->n_results; i++) {
+                const CheckResult *result = &outcome->results[i];
+                table_add(&table, result->verdict == VERDICT_PASS ? "✔" : "✘");
+                table_add(&table, result->title);
+                table_add(&table, result->reason ? result->reason : verdict_name(result->verdict));
+        }
+        if (outcome->n_results)
+                table_print(&table, stdout);
+}
+
+int verb_verify(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(world_done) World world = {0};
+        scoped(checks_outcome_done) ChecksOutcome outcome = {0};
+        if (!open_world(app, true, &world, &err))
+                return app_fail(app, &err);
+        bool good = world_ask_checks(&world, &world.from, true, NULL, NULL, &outcome, &err) &&
+                    check_reference(&world, &world.from, &err);
+        if (app->json)
+                app_print_json(app, checks_outcome_to_json(&outcome));
+        else
+                print_checks(&outcome);
+        if (!good) {
+                fprintf(stderr, "belay: %s: %s\n", world.service->name, err.message);
+                return err.code == ERR_ANSWER_NO || err.code == ERR_INCONCLUSIVE
+                               ? 1
+                               : err_exit_status(err.code);
+        }
+        if (!app->json)
+                printf("%s %s: %zu of %zu checks pass\n", world.service->name, world.from.version,
+                        outcome.n_results, outcome.n_results);
+        return 0;
+}

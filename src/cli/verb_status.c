@@ -1,0 +1,326 @@
+/* status, check: what runs, and what there is. */
+#include "cli/verbs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/own.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "base/version.h"
+#include "cli/table.h"
+#include "manifest/manifest.h"
+#include "manifest/registry.h"
+#include "platform/clock.h"
+#include "update/backups.h"
+#include "update/known.h"
+#include "update/runs.h"
+
+static const char *const OFFERS_FILE = "offers.json";
+
+/* -- one service's row -- */
+
+typedef struct Row {
+        char *service, *version, *health, *update, *last_run, *backup;
+        Strv lines; /* below the table: what needs a word */
+        json_t *object;
+} Row;
+
+static void row_done(Row *row) {
+        free(row->service);
+        free(row->version);
+        free(row->health);
+        free(row->update);
+        free(row->last_run);
+        free(row->backup);
+        strv_free(row->lines);
+        json_decref(row->object);
+}
+
+/* Each check is asked once: what a person wants to know here is how it is at this moment. */
+static char *ask_health(const World *world, const RuntimeStatus *now) {
+        if (!now->running)
+                return str_copy(now->wanted_running
+                                        ? (now->restart_pending ? "crashed, restarting" : "down")
+                                        : "stopped");
+        scoped(looking_done) Looking looking = {0};
+        if (!looking_open(world, &world->from, &looking, NULL))
+                return str_copy("unknown");
+        size_t right = 0, asked = 0;
+        for (size_t i = 0; i < world->service->n_checks; i++) {
+                CheckAnswer answer = {0};
+                if (world->service->checks[i].kind == CHECK_LOG)
+                        continue;
+                check_ask(&world->service->checks[i], &looking.check, &answer);
+                asked++;
+                right += answer.kind == ANSWER_PASS;
+        }
+        if (asked == 0)
+                return str_copy("runs");
+        return right == asked ? str_copy("healthy")
+                              : str_format("%zu of %zu checks fail", asked - right, asked);
+}
+
+static void add_mismatch(Row *row, const World *world, const RuntimeStatus *now) {
+        const char *name = world->service->name;
+        if (now->running && !now->keeper_present)
+                strv_addf(&row->lines,
+                        "%s: its keeper is gone; `belay start %s` brings a new one, without a "
+                        "restart",
+                        name, name);
+        if (now->running && now->commit && world->from.reference &&
+                !str_equal(now->commit, world->from.reference))
+                strv_addf(&row->lines,
+                        "%s: runs %s (%.7s), but the checkout is at %s (%.7s): `belay restart %s`, "
+                        "or put the "
+                        "checkout back",
+                        name, now->version ? now->version : "?", now->commit, world->from.version,
+                        world->from.reference, name);
+        if (now->last_error)
+                strv_addf(&row->lines, "%s: %s", name, now->last_error);
+}
+
+/* From the last `belay check`: status asks no network. */
+static void add_offer(Row *row, const World *world) {
+        scoped(js_freep) json_t *offers =
+                state_load(world->state, world->service->name, OFFERS_FILE, NULL);
+        const char *newest = offers ? js_str(offers, "newest") : NULL;
+        bool ordered = false;
+        if (!newest || !world->from.version) {
+                row->update = str_copy(newest ? newest : "–");
+                return;
+        }
+        int order = version_text_compare(newest, world->from.version, &ordered);
+        const char *step = version_step(world->from.version, newest);
+        if (ordered && order <= 0)
+                row->update = str_copy("none");
+        else
+                row->update = step ? str_format("%s (%s)", newest, step) : str_copy(newest);
+}
+
+static void add_last_run(Row *row, const World *world) {
+        scoped(run_done) Run run = {0};
+        bool found = false;
+        if (!run_newest(world->state, world->service->name, &run, &found, NULL) || !found) {
+                row->last_run = str_copy("–");
+                return;
+        }
+        scoped(free_str) char *how = run_state_text(&run);
+        int64_t when = run.state.ended_ms ? run.state.ended_ms : run.state.began_ms;
+        scoped(free_str) char *ago = when ? ago_text(when, clock_wall_ms()) : str_copy("");
+        row->last_run = str_format("#%u %s %s", run.number, how, ago);
+        json_t *object = json_object();
+        js_set_int(object, "run", run.number);
+        js_set_str(object, "state", how);
+        js_set_int(object, "at", when);
+        js_set(row->object, "last_run", object);
+        if (!run.damaged && run.state.end == RUN_OPEN && !run_owner_alive(&run))
+                strv_addf(&row->lines,
+                        "%s: run #%u is open: `belay resume %u` or `belay cancel %u`",
+                        world->service->name, run.number, run.number, run.number);
+}
+
+static void add_last_backup(Row *row, const World *world) {
+        scoped(backup_info_done) BackupInfo info = {0};
+        scoped(err_clear) Err err = {0};
+        if (!backup_find(world_store(world), world->service->name, NULL, &info, &err)) {
+                row->backup = str_copy(err.code == ERR_UNKNOWN ? "none" : "unreadable");
+                return;
+        }
+        scoped(free_str) char *ago = ago_text(info.taken_ms, clock_wall_ms());
+        scoped(free_str) char *size = bytes_text(info.bytes);
+        row->backup = str_format("%s  %s  %s", ago, info.version ? info.version : "?", size);
+        json_t *object = json_object();
+        js_set_str(object, "id", info.id);
+        js_set_str(object, "version", info.version);
+        js_set_int(object, "taken", info.taken_ms);
+        js_set_int(object, "bytes", (int64_t)info.bytes);
+        js_set(row->object, "last_backup", object);
+}
+
+static void add_person_lock(Row *row, const World *world) {
+        scoped(person_lock_done) PersonLock lock = {0};
+        bool held = false;
+        if (person_lock_get(world->state, world->service->name, &lock, &held, NULL) && held)
+                strv_addf(&row->lines, "%s: locked by %s: %s", world->service->name,
+                        lock.user ? lock.user : "a person", lock.reason);
+}
+
+static bool look_at(App *app, const char *path, Row *row, Err *err) {
+        Service *service = NULL;
+        scoped(world_done) World world = {0};
+        scoped(runtime_status_done) RuntimeStatus now = {0};
+        if (!manifest_load(path, &service, err) || !world_open(&app->state, service, &world, err) ||
+                !world.source->installed(&world.source_at, &world.from, err) ||
+                !world.runtime->inspect(&world.runtime_at, &now, err))
+                return false;
+        row->object = json_object();
+        row->service = str_copy(service->name);
+        row->version = str_copy(world.from.version ? world.from.version : "?");
+        row->health = ask_health(&world, &now);
+        add_offer(row, &world);
+        add_last_run(row, &world);
+        add_last_backup(row, &world);
+        add_person_lock(row, &world);
+        add_mismatch(row, &world, &now);
+        js_set_str(row->object, "service", row->service);
+        js_set_str(row->object, "version", row->version);
+        js_set_str(row->object, "reference", world.from.reference);
+        js_set_str(row->object, "running_version", now.version);
+        js_set_bool(row->object, "running", now.running);
+        js_set_bool(row->object, "keeper", now.keeper_present);
+        js_set_int(row->object, "pid", now.running ? now.main.pid : 0);
+        js_set_int(row->object, "memory_bytes", (int64_t)now.memory_bytes);
+        js_set_int(row->object, "restarts", now.restarts);
+        js_set_str(row->object, "health", row->health);
+        js_set_str(row->object, "update", row->update);
+        return true;
+}
+
+static void print_row(const Row *row, Table *table) {
+        table_add(table, row->service);
+        table_add(table, row->version);
+        table_add(table, row->health);
+        table_add(table, row->update);
+        table_add(table, row->last_run);
+        table_add(table, row->backup);
+}
+
+static bool paths_to_show(App *app, Strv *ret, Err *err) {
+        if (app->n_args || app->file) {
+                char *path = NULL;
+                if (!find_manifest(app, operand(app, 0), &path, err))
+                        return false;
+                strv_push(ret, path);
+                return true;
+        }
+        scoped(registry_done) Registry registry = {0};
+        if (!registry_list(&registry, err))
+                return false;
+        for (size_t i = 0; i < registry.n; i++)
+                strv_add(ret, registry.entries[i].path);
+        char *here = NULL;
+        if (!*ret && find_manifest(app, NULL, &here, NULL))
+                strv_push(ret, here);
+        return true;
+}
+
+int verb_status(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(strv_freep) Strv paths = NULL;
+        scoped(strv_freep) Strv lines = NULL;
+        static const char *const heads[] = {
+                "SERVICE", "VERSION", "HEALTH", "UPDATE", "LAST RUN", "LAST PROVEN BACKUP"};
+        scoped(table_done) Table table = {.columns = COUNT_OF(heads)};
+        if (!app_state(app, &err) || !paths_to_show(app, &paths, &err))
+                return app_fail(app, &err);
+        for (size_t i = 0; i < COUNT_OF(heads); i++)
+                table_add(&table, heads[i]);
+        json_t *array = json_array();
+        int status = 0;
+        for (size_t i = 0; paths && paths[i]; i++) {
+                scoped(row_done) Row row = {0};
+                if (!look_at(app, paths[i], &row, &err)) {
+                        status = err_exit_status(err.code);
+                        fprintf(stderr, "belay: %s\n", err.message);
+                        err_clear(&err);
+                        continue;
+                }
+                print_row(&row, &table);
+                for (size_t k = 0; row.lines && row.lines[k]; k++)
+                        strv_add(&lines, row.lines[k]);
+                json_array_append_new(array, TAKE(row.object));
+        }
+        app_print_json(app, array);
+        if (app->json)
+                return status;
+        if (strv_count(table.cells) > COUNT_OF(heads))
+                table_print(&table, stdout);
+        else if (!status)
+                puts("no services are known yet. Add one: belay add path/to/belay.yaml");
+        for (size_t k = 0; lines && lines[k]; k++)
+                printf("  %s\n", lines[k]);
+        return status;
+}
+
+/* -- check -- */
+
+static void remember_offer(const World *world, const Release *newest) {
+        scoped(js_freep) json_t *object = json_object();
+        js_set_str(object, "newest", newest->version);
+        js_set_str(object, "tag", newest->tag);
+        js_set_int(object, "at", clock_wall_ms());
+        (void)state_save(world->state, world->service->name, OFFERS_FILE, object, NULL);
+}
+
+static void print_all(const World *world, const Offers *offers) {
+        for (size_t i = 0; i < offers->n; i++) {
+                const Release *release = &offers->releases[i];
+                scoped(free_str) char *bad = NULL;
+                (void)bad_find(world->state, world->service->name, release->reference, &bad, NULL);
+                printf("  %-16s %.12s%s%s%s\n", release->tag, release->reference,
+                        str_equal(release->reference, world->from.reference) ? "  installed" : "",
+                        offers->moved[i] ? "  MOVED since Belay knew it: refused" : "",
+                        bad ? "  bad: " : "");
+                if (bad)
+                        printf("    %s\n", bad);
+        }
+        size_t ignored = strv_count(offers->ignored);
+        if (ignored)
+                printf("  %zu tag%s ignored, no version\n", ignored,
+                        ignored == 1 ? " is" : "s are");
+}
+
+static json_t *offers_json(const Offers *offers) {
+        json_t *array = json_array();
+        for (size_t i = 0; i < offers->n; i++) {
+                json_t *object = release_to_json(&offers->releases[i]);
+                js_set_bool(object, "moved", offers->moved[i]);
+                json_array_append_new(array, object);
+        }
+        return array;
+}
+
+int verb_check(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(world_done) World world = {0};
+        scoped(offers_done) Offers offers = {0};
+        scoped(free_str) char *bad = NULL;
+        if (!open_world(app, false, &world, &err) ||
+                !world.source->installed(&world.source_at, &world.from, &err) ||
+                !world.source->list(&world.source_at, &offers, &err) ||
+                !world.source->resolve(&world.source_at, NULL, &world.from, &world.to, &err))
+                return app_fail(app, &err);
+        remember_offer(&world, &world.to);
+        bool available = !str_equal(world.from.reference, world.to.reference);
+        const char *name = world.service->name,
+                   *step = version_step(world.from.version, world.to.version);
+        if (!bad_find(world.state, name, world.to.reference, &bad, &err))
+                return app_fail(app, &err);
+        json_t *object = json_object();
+        js_set_str(object, "service", name);
+        js_set(object, "installed", release_to_json(&world.from));
+        js_set(object, "newest", release_to_json(&world.to));
+        js_set_bool(object, "update_available", available);
+        js_set_bool(object, "breaking", version_is_breaking(world.from.version, world.to.version));
+        js_set_str(object, "bad", bad);
+        if (app->opt[OPT_ALL])
+                js_set(object, "versions", offers_json(&offers));
+        app_print_json(app, object);
+        if (!app->json) {
+                if (available)
+                        printf("%s %s: %s is there (%s%s)%s%s\n", name, world.from.version,
+                                world.to.version, step ? step : "other",
+                                version_is_breaking(world.from.version, world.to.version)
+                                        ? ", breaking"
+                                        : "",
+                                bad ? ", but it was " : "", bad ? bad : "");
+                else
+                        printf("%s %s is the newest\n", name, world.from.version);
+                if (app->opt[OPT_ALL])
+                        print_all(&world, &offers);
+                if (available)
+                        printf("  What an update would do: belay plan %s\n", name);
+        }
+        return available && !bad && app->opt[OPT_EXIT_CODE] ? 10 : 0;
+}

@@ -1,0 +1,290 @@
+/* plan, update, rollback. */
+#include "cli/verbs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "base/version.h"
+#include "cli/follow.h"
+#include "cli/table.h"
+#include "manifest/manifest.h"
+#include "platform/file.h"
+#include "update/plan.h"
+#include "update/report.h"
+#include "update/runner.h"
+#include "update/runs.h"
+
+static bool has(const App *app, Opt opt) { return app->opt[opt] != NULL; }
+
+static bool read_options(const App *app, Options *ret, Err *err) {
+        bool force = has(app, OPT_FORCE);
+        *ret = (Options){
+                .no_backup = has(app, OPT_NO_BACKUP),
+                .no_migrations = has(app, OPT_NO_MIGRATIONS),
+                .accept_breaking = has(app, OPT_ACCEPT_BREAKING),
+                .accept_unhealthy = has(app, OPT_ACCEPT_UNHEALTHY),
+                .allow_downgrade = force || has(app, OPT_ALLOW_DOWNGRADE),
+                .even_if_bad = force || has(app, OPT_EVEN_IF_BAD),
+                .reinstall = force || has(app, OPT_REINSTALL),
+                .fix = has(app, OPT_FIX),
+                .revert = has(app, OPT_REVERT),
+                .restore = has(app, OPT_RESTORE),
+        };
+        const char *wait = app->opt[OPT_WAIT_LOCK];
+        if (!wait || duration_parse(wait, &ret->wait_lock_ms))
+                return true;
+        err_fail(err, ERR_USAGE, "--wait-lock: '%.40s' is not a duration", wait);
+        return err_hint(err, "Say for example 30s, 15m or 2h.");
+}
+
+/* Text that cannot be a version is wrong usage; that there is none of that name is found out later. */
+static bool check_version(const char *text, Err *err) {
+        if (!text || version_text_ok(text))
+                return true;
+        scoped(free_str) char *shown = str_printable(text, false);
+        err_fail(err, ERR_USAGE, "'%.80s' cannot be a version or tag", shown);
+        return err_hint(err, "`belay check SERVICE --all` lists what there is.");
+}
+
+/* -- plan -- */
+
+static void print_explanation(const Service *service) {
+        scoped(table_done) Table table = {.columns = 3, .indent = "  "};
+        for (size_t i = 0; i < service->n_origins; i++) {
+                table_add(&table, service->origins[i].key);
+                table_add(&table, service->origins[i].value);
+                table_add(&table, service->origins[i].from);
+        }
+        printf("\n  Values in force and where they come from:\n");
+        table_print(&table, stdout);
+}
+
+static void print_plan_lines(const Plan *plan) {
+        scoped(table_done) Table table = {.columns = 4, .indent = "  "};
+        static const char *const heads[] = {" #", "STEP", "SERVICE", "UNDO"};
+        for (size_t i = 0; i < COUNT_OF(heads); i++)
+                table_add(&table, heads[i]);
+        unsigned number = 0;
+        for (size_t i = 0; i < plan->n_lines; i++) {
+                const PlanLine *line = &plan->lines[i];
+                if ((line->step->flags & (STEP_BEFORE_UNDO | STEP_AFTER_UNDO)) &&
+                        !(line->step->flags & STEP_IN_BOTH))
+                        continue;
+                table_add_owned(&table, str_format("%2u", ++number));
+                table_add(&table, line->text);
+                table_add(&table, line->service);
+                table_add(&table, line->undo);
+        }
+        table_print(&table, stdout);
+}
+
+static void print_plan(const App *app, const World *world, const Plan *plan) {
+        printf("%s   %s%s%.12s\n", plan->title, plan->to.tag, " ", plan->to.reference);
+        for (size_t i = 0; plan->notes && plan->notes[i]; i++)
+                printf("  Note: %s\n", plan->notes[i]);
+        putchar('\n');
+        print_plan_lines(plan);
+        putchar('\n');
+        if (plan->downtime_ms >= 0) {
+                scoped(free_str) char *gap = duration_text(plan->downtime_ms);
+                printf("  Expected downtime: up to %s (as in the last updates).", gap);
+        } else {
+                printf("  Expected downtime: not known yet; it is measured at every update.");
+        }
+        if (plan->store) {
+                scoped(free_str) char *needs = bytes_text(plan->bytes_needed);
+                scoped(free_str) char *has_free = bytes_text(plan->bytes_free);
+                printf(" Needs %s in %s (%s free).", needs, plan->store, has_free);
+        }
+        printf("\n  If verify fails after data changed, data is restored too; what %s wrote is "
+               "kept as salvage for 30 days.\n",
+                plan->to.version);
+        printf("  If the watch fails after users wrote data that the old version may not read, "
+               "Belay stops and asks "
+               "(rollback.data).\n");
+        if (has(app, OPT_EXPLAIN))
+                print_explanation(world->service);
+        printf("  Plan %s. Run it: belay %s %s %s --plan %s\n", plan->id, plan->story->kind,
+                world->service->name, plan->to.version, plan->id);
+}
+
+typedef bool (*MakePlan)(World *, const char *, Plan *, Err *);
+
+static bool make_plan(
+        App *app, MakePlan make, const char *version, World *world, Plan *plan, Err *err) {
+        Service *service = NULL;
+        Options options;
+        if (!read_options(app, &options, err) || !check_version(version, err) ||
+                !app_state(app, err) || !find_service(app, operand(app, 0), &service, err) ||
+                !world_open(&app->state, service, world, err))
+                return false;
+        world->options = options;
+        return make(world, version, plan, err);
+}
+
+/* What is planned is the service, not this command: its options do not change the id. */
+static int show_plan(App *app, const World *world, const Plan *plan) {
+        bool is_update = plan->nothing == NULL;
+        if (app->json) {
+                json_t *object = plan_to_json(plan);
+                if (has(app, OPT_EXPLAIN)) {
+                        json_t *values = json_array();
+                        for (size_t i = 0; i < world->service->n_origins; i++) {
+                                json_t *value = json_object();
+                                js_set_str(value, "key", world->service->origins[i].key);
+                                js_set_str(value, "value", world->service->origins[i].value);
+                                js_set_str(value, "from", world->service->origins[i].from);
+                                json_array_append_new(values, value);
+                        }
+                        js_set(object, "values", values);
+                }
+                app_print_json(app, object);
+        } else if (plan->nothing) {
+                printf("%s\n", plan->nothing);
+                if (has(app, OPT_EXPLAIN))
+                        print_explanation(world->service);
+        } else {
+                print_plan(app, world, plan);
+        }
+        return is_update && has(app, OPT_EXIT_CODE) ? 10 : 0;
+}
+
+int verb_plan(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(world_done) World world = {0};
+        scoped(plan_done) Plan plan = {0};
+        if (!make_plan(app, plan_update, operand(app, 1), &world, &plan, &err))
+                return app_fail(app, &err);
+        return show_plan(app, &world, &plan);
+}
+
+/* -- update and rollback -- */
+
+static json_t *request_of(
+        const World *world, const char *what, const char *version, const char *plan) {
+        json_t *request = json_object();
+        js_set_str(request, "do", what);
+        js_set_str(request, "manifest", world->service->manifest_path);
+        js_set_str(request, "version", version);
+        js_set_str(request, "plan", plan);
+        return request;
+}
+
+int begin_run(App *app, json_t *request) {
+        scoped(err_clear) Err err = {0};
+        scoped(runner_started_done) RunnerStarted started = {0};
+        if (!runner_start(&app->state, request, &started, &err))
+                return app_fail(app, &err);
+        if (started.nothing) {
+                json_t *object = json_object();
+                js_set_str(object, "nothing_to_do", started.nothing);
+                app_print_json(app, object);
+                if (!app->json)
+                        printf("%s\n", started.nothing);
+                return 0;
+        }
+        if (has(app, OPT_DETACH)) {
+                json_t *object = json_object();
+                js_set_int(object, "run", started.run);
+                app_print_json(app, object);
+                if (!app->json)
+                        printf("run #%u goes on by itself. Follow it: belay resume %u\n",
+                                started.run, started.run);
+                return 0;
+        }
+        const Follow follow = {.run = started.run,
+                .runner = started.process,
+                .from_start = true,
+                .until_verified = has(app, OPT_NO_WAIT)};
+        return follow_run(app, &follow);
+}
+
+/* One question, before what interrupts service or discards data. */
+static bool confirmed(App *app, const World *world, const Plan *plan, bool *ret_yes, Err *err) {
+        *ret_yes = true;
+        if (app->yes)
+                return true;
+        if (!app->json && !app->quiet)
+                print_plan(app, world, plan);
+        scoped(free_str) char *question = str_format("%s: %s is stopped for a moment%s. Go on?",
+                plan->title, world->service->name,
+                plan->data ? ", and its data replaced (what is there now is kept as salvage)" : "");
+        return app_ask(app, question, ret_yes, err);
+}
+
+static int run_planned(App *app, MakePlan make, const char *what, const char *version) {
+        scoped(err_clear) Err err = {0};
+        scoped(world_done) World world = {0};
+        scoped(plan_done) Plan plan = {0};
+        bool yes = false;
+        /* With --yes there is nothing to show first: the runner makes its own plan, under the locks. */
+        if (app->yes && !has(app, OPT_DRY_RUN)) {
+                scoped(service_freep) Service *service = NULL;
+                Options options;
+                if (!read_options(app, &options, &err) || !check_version(version, &err) ||
+                        !app_state(app, &err) ||
+                        !find_service(app, operand(app, 0), &service, &err))
+                        return app_fail(app, &err);
+                const World named = {.service = service};
+                json_t *request = request_of(&named, what, version, app->opt[OPT_PLAN]);
+                js_set(request, "options", options_to_json(&options));
+                if (!app->json && !app->quiet && !app->terminal)
+                        fprintf(stderr, "%s: %s\n", service->name, what);
+                return begin_run(app, request);
+        }
+        if (!make_plan(app, make, version, &world, &plan, &err))
+                return app_fail(app, &err);
+        if (plan.nothing || has(app, OPT_DRY_RUN))
+                return show_plan(app, &world, &plan);
+        if (!confirmed(app, &world, &plan, &yes, &err))
+                return app_fail(app, &err);
+        if (!yes)
+                return 0;
+        Options options;
+        (void)read_options(app, &options, &err);
+        json_t *request =
+                request_of(&world, what, version, app->opt[OPT_PLAN] ? app->opt[OPT_PLAN] : NULL);
+        js_set(request, "options", options_to_json(&options));
+        return begin_run(app, request);
+}
+
+int verb_update(App *app) { return run_planned(app, plan_update, "update", operand(app, 1)); }
+
+static const char *rollback_target(App *app, Err *err) {
+        if (has(app, OPT_REVERT) && has(app, OPT_RESTORE)) {
+                err_fail(err, ERR_USAGE, "--revert and --restore contradict each other");
+                return NULL;
+        }
+        return app->opt[OPT_TO];
+}
+
+/* --run ID: the run whose update is taken back; its version must be the installed one's predecessor. */
+static bool version_before_run(App *app, char **ret, Err *err) {
+        scoped(run_done) Run run = {0};
+        unsigned number = 0;
+        if (!parse_run(app->opt[OPT_RUN], &number, err) || !app_state(app, err) ||
+                !run_load(&app->state, number, &run, err))
+                return false;
+        const char *version =
+                run.damaged ? NULL : js_str(js_get(run.state.plan, "from"), "version");
+        if (!version)
+                return err_fail(err, ERR_REFUSED, "run #%u does not say from which version it went",
+                        number);
+        *ret = str_copy(version);
+        return true;
+}
+
+int verb_rollback(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(free_str) char *before = NULL;
+        const char *to = rollback_target(app, &err);
+        if (err.code)
+                return app_fail(app, &err);
+        if (has(app, OPT_RUN) && !version_before_run(app, &before, &err))
+                return app_fail(app, &err);
+        return run_planned(app, plan_rollback, "rollback", before ? before : to);
+}

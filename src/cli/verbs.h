@@ -1,0 +1,39 @@
+/* Every verb's function; the table is in verbs.c. Each returns the exit status of spec/cli.md. */
+#ifndef BELAY_CLI_VERBS_H
+#define BELAY_CLI_VERBS_H
+
+#include "cli/app.h"
+#include "update/world.h"
+
+int verb_validate(App *app), verb_add(App *app), verb_remove(App *app),
+        verb_list(App *app); /* verb_manifest.c */
+int verb_start(App *app), verb_stop(App *app), verb_restart(App *app),
+        verb_verify(App *app);                                           /* verb_service.c */
+int verb_logs(App *app), verb_lock(App *app), verb_unlock(App *app);     /* verb_log.c */
+int verb_status(App *app), verb_check(App *app);                         /* verb_status.c */
+int verb_plan(App *app), verb_update(App *app), verb_rollback(App *app); /* verb_update.c */
+int verb_resume(App *app), verb_cancel(App *app), verb_accept(App *app); /* verb_recover.c */
+int verb_runs(App *app), verb_show(App *app), verb_report(App *app),
+        verb_note(App *app); /* verb_runs.c */
+int verb_backup_create(App *app), verb_backup_list(App *app),
+        verb_backup_show(App *app); /* verb_backup.c */
+int verb_backup_verify(App *app), verb_backup_restore(App *app), verb_backup_prune(App *app);
+int verb_migrate_status(App *app), verb_migrate_run(App *app); /* verb_migrate.c */
+int verb_version(App *app), verb_help(App *app), verb_runner(App *app),
+        verb_keeper(App *app); /* verb_help.c */
+
+/* -- shared by verbs -- */
+/* The service named by operand 0 (or found), with what is installed when `look`. */
+bool open_world(App *app, bool look, World *ret, Err *err);
+/* The locks that a run takes, for verbs that change a service without a run; refuses (7) an open run. */
+typedef struct Held {
+        int service_fd, directory_fd;
+} Held;
+#define HELD_NONE ((Held){-1, -1})
+bool hold_service(App *app, const World *world, const char *what, Held *ret, Err *err);
+void release_service(Held *held);
+const char *operand(const App *app, int i); /* NULL when absent */
+/* Starts the run that the request describes and follows it as the flags say. Takes `request`. */
+int begin_run(App *app, json_t *request);
+
+#endif

@@ -1,6 +1,4 @@
 /* configuration and backup: what belongs to the service besides its code. */
-#include <string.h>
-
 #include "manifest/contents.h"
 #include "manifest/schema.h"
 #include "manifest/value.h"

@@ -1,6 +1,4 @@
 /* runtime, source, installed: how the service runs, where its versions come from, which one it is. */
-#include <string.h>
-
 #include "manifest/schema.h"
 #include "manifest/value.h"
 

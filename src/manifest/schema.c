@@ -138,27 +138,38 @@ static bool key_read(Reader *r, const Key *key, const Node *name, const Node *va
         return good;
 }
 
-/* Of the keys marked KEY_ONE_OF exactly one. */
+static bool wants_one(const KeyTable *table) {
+        for (size_t i = 0; i < table->n; i++)
+                if (table->keys[i].flags & KEY_ONE_OF)
+                        return true;
+        return false;
+}
+
+/* A key that nobody knows has its finding: it is probably the missing one, misspelt. */
+static bool has_unknown(const KeyTable *table, const Node *map) {
+        for (size_t i = 0; i < map->n; i++)
+                if (!str_starts(map->keys[i]->text, "x-") && !key_find(table, map->keys[i]->text))
+                        return true;
+        return false;
+}
+
+/* Of the keys marked KEY_ONE_OF exactly one; a lacking one has its finding and stands for it. */
 static bool one_of_check(Reader *r, const KeyTable *table, const Node *map) {
         const Node *first = NULL;
-        bool asked = false;
-        for (size_t i = 0; i < table->n; i++)
-                asked = asked || (table->keys[i].flags & KEY_ONE_OF);
-        for (size_t i = 0; asked && i < map->n; i++) {
+        bool lacking = false;
+        for (size_t i = 0; i < map->n; i++) {
                 const Key *key = key_find(table, map->keys[i]->text);
-                if (!key || (key->type && !(key->flags & KEY_ONE_OF)))
+                lacking = lacking || (key && !key->type);
+                if (!key || !(key->flags & KEY_ONE_OF))
                         continue;
-                if (first && key->type && (key_find(table, first->text)->type))
+                if (first)
                         return finding_add(r->findings, &(Finding){.at = map->keys[i]->at},
                                 "%s is one thing: there is \"%s\" already", table->what,
                                 first->text);
                 first = map->keys[i];
         }
-        if (!asked || first)
+        if (first || lacking || !wants_one(table) || has_unknown(table, map))
                 return true;
-        for (size_t i = 0; i < map->n; i++)
-                if (!str_starts(map->keys[i]->text, "x-") && !key_find(table, map->keys[i]->text))
-                        return true; /* said already: probably that one, misspelt */
         scoped(free_str) char *expected = expected_keys(table);
         return finding_add(r->findings, &(Finding){.at = map->at, .expected = expected},
                 "%s is missing", table->what);

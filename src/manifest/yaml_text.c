@@ -1,6 +1,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/own.h"
 #include "manifest/yaml_tree.h"
 
 /* Code points that break lines for some programs only, reorder text on a screen, or are no text. */
@@ -22,31 +23,37 @@ static const Range refused[] = {
         {0xFFFE, 0xFFFF, "a code point that is no character"},
 };
 
-/* Decodes one code point (RFC 3629). 0 bytes: invalid. */
+/* RFC 3629: the form of the first byte, and the least code point that needs so many bytes. */
+static const struct {
+        unsigned char mask, lead;
+        uint32_t least;
+} forms[] = {{0x80, 0x00, 0}, {0xE0, 0xC0, 0x80}, {0xF0, 0xE0, 0x800}, {0xF8, 0xF0, 0x10000}};
+
+static bool is_scalar_value(uint32_t point) {
+        return point <= 0x10FFFF && (point < 0xD800 || point > 0xDFFF);
+}
+
+/* Decodes one code point; returns its bytes, 0 when they are invalid. */
 static size_t decode(const unsigned char *s, size_t left, uint32_t *ret) {
-        static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-        size_t n = s[0] < 0x80   ? 1
-                   : s[0] < 0xC0 ? 0
-                   : s[0] < 0xE0 ? 2
-                   : s[0] < 0xF0 ? 3
-                   : s[0] < 0xF8 ? 4
-                                 : 0;
-        if (n == 0 || n > left)
+        size_t n = 0;
+        while (n < COUNT_OF(forms) && (s[0] & forms[n].mask) != forms[n].lead)
+                n++;
+        if (n == COUNT_OF(forms) || n >= left)
                 return 0;
-        uint32_t point = n == 1 ? s[0] : s[0] & (0xFFu >> (n + 1));
-        for (size_t i = 1; i < n; i++) {
+        uint32_t point = s[0] & (unsigned char)~forms[n].mask;
+        for (size_t i = 1; i <= n; i++) {
                 if ((s[i] & 0xC0) != 0x80)
                         return 0;
                 point = point << 6 | (s[i] & 0x3F);
         }
-        if (n > 1 && (point < least[n] || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)))
+        if (point < forms[n].least || !is_scalar_value(point))
                 return 0;
         *ret = point;
-        return n;
+        return n + 1;
 }
 
 static const char *refusal(uint32_t point) {
-        for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        for (size_t i = 0; i < COUNT_OF(refused); i++)
                 if (point >= refused[i].first && point <= refused[i].last)
                         return refused[i].what;
         return NULL;

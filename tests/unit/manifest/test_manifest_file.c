@@ -81,7 +81,7 @@ static void test_load_keeps_the_bytes_and_the_real_path(void **unused) {
 
 static void test_messages_show_the_path_as_given(void **unused) {
         (void)unused;
-        scoped(free_str) char *path = put("bad.yaml", GOOD "nonsense: 1\n", 0644);
+        free(put("bad.yaml", GOOD "nonsense: 1\n", 0644));
         scoped(free_str) char *before = getcwd(NULL, 0);
         assert_int_equal(chdir(dir), 0);
         check_load("bad.yaml", ERR_MANIFEST, "bad.yaml:5:1: unknown key", NULL);

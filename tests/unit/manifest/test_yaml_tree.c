@@ -194,8 +194,7 @@ static void test_y24_one_long_line_is_quoted_in_part(void **unused) {
 static void test_what_is_accepted(void **unused) {
         (void)unused;
         static const char *const texts[] = {
-                "\xEF\xBB\xBF"
-                "a: b\n",
+                "\xEF\xBB\xBF\x61: b\n",
                 "a: b\r\nc: d\r\n",
                 "a: b\rc: d\r",
                 "--- \na: b\n...\n",

@@ -162,6 +162,22 @@ static bool accept_answer(json_t *answer, json_t **ret, Err *err) {
         return hint ? err_hint(err, "%s", hint) : false;
 }
 
+bool keeper_ask(const KeeperCall *call, json_t **ret_answer, Err *err) {
+        scoped(close_fd) int fd = -1;
+        scoped(js_freep) json_t *answer = NULL;
+        if (!control_connect(call, &fd, err))
+                return false;
+        if (fd < 0)
+                return true;
+        control_send(fd, call->request);
+        scoped(err_clear) Err failure = {0};
+        if (!receive(call, fd, &answer, &failure) && failure.code != ERR_TIMEOUT) {
+                err_move(err, &failure);
+                return false;
+        }
+        return !answer || accept_answer(answer, ret_answer, err);
+}
+
 bool keeper_call(const KeeperCall *call, json_t **ret_answer, Err *err) {
         unsigned launched = 0;
         for (int tries = 0; tries < TRIES; tries++) {

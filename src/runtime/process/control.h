@@ -7,6 +7,7 @@
  *     {"do":"guard","run":44,"runner":{...},"resume":true}
  *     {"do":"unguard","run":44}
  *     {"do":"ping"}
+ *     {"do":"status"}                                      answer: "record"
  *     answer: {"ok":true,...} or {"ok":false,"error":{"code","message","hint"}}
  */
 #ifndef BELAY_RUNTIME_PROCESS_CONTROL_H
@@ -35,10 +36,14 @@ typedef struct KeeperCall {
  * be made twice. *ret_answer (may be NULL): new reference. The keeper's own error becomes this one's. */
 bool keeper_call(const KeeperCall *call, json_t **ret_answer, Err *err);
 
+/* The same of a keeper that is there: *ret_answer stays NULL when nobody answers in time. */
+bool keeper_ask(const KeeperCall *call, json_t **ret_answer, Err *err);
+
 /* For the keeper: a listening socket, O_NONBLOCK. What an earlier one left in its place goes. */
 bool control_listen(const State *state, const char *service, int *ret_fd, Err *err);
 
-json_t *control_answer(bool ok, const Err *failure); /* new reference */
+/* New reference; `failure` is looked at when not ok. */
+json_t *control_answer(bool ok, const Err *failure);
 /* One line with its end; a failed or partial write is the peer's loss. */
 void control_send(int fd, const json_t *message);
 

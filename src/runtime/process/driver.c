@@ -16,6 +16,7 @@
 
 enum {
         ANSWER_LIMIT_MS = 30000,
+        LOOK_LIMIT_MS = 2000,   /* a keeper that is busy ending something is not waited for */
         START_LIMIT_MS = 90000, /* it may have to end first what a crash left behind */
         STOP_EXTRA_MS =
                 45000, /* beyond the service's own limit: by force, and what is left of it */
@@ -42,11 +43,28 @@ static json_t *request_new(const char *what) {
         return request;
 }
 
+/* The keeper knows best; what it last wrote is older where the disk was full. *ret_present (may be NULL):
+ * there is a keeper. */
+static bool look(const RuntimeContext *at, KeeperRecord *ret, bool *ret_present, Err *err) {
+        scoped(js_freep) json_t *request = request_new("status");
+        scoped(js_freep) json_t *answer = NULL;
+        const KeeperCall keeper = {.state = at->state,
+                .service = at->service->name,
+                .request = request,
+                .timeout_ms = LOOK_LIMIT_MS};
+        if (!keeper_ask(&keeper, &answer, err))
+                return false;
+        bool known = answer ? keeper_record_from_json(js_get(answer, "record"), ret, err)
+                            : keeper_record_load(at->state, at->service->name, ret, err);
+        if (known && ret_present)
+                *ret_present = answer != NULL || process_alive(&ret->keeper);
+        return known;
+}
+
 /* -- what is so ------------------------------------------------------------------------------- */
 
 static void take_record(KeeperRecord *record, RuntimeStatus *ret) {
         ret->wanted_running = record->wanted_running;
-        ret->keeper_present = process_alive(&record->keeper);
         ret->restart_pending = record->phase == SERVICE_WAITING && ret->keeper_present;
         ret->main = record->main;
         ret->version = TAKE(record->spec.version);
@@ -80,7 +98,7 @@ static bool add_usage(const RuntimeContext *at, RuntimeStatus *ret, Err *err) {
 static bool process_inspect(const RuntimeContext *at, RuntimeStatus *ret, Err *err) {
         scoped(keeper_record_done) KeeperRecord record = {0};
         scoped(runtime_status_done) RuntimeStatus status = {0};
-        if (!keeper_record_load(at->state, at->service->name, &record, err))
+        if (!look(at, &record, &status.keeper_present, err))
                 return false;
         take_record(&record, &status);
         status.running = process_alive(&status.main);
@@ -99,7 +117,7 @@ static bool is_own(const RuntimeContext *at, pid_t pid) {
         scoped(keeper_record_done) KeeperRecord record = {0};
         scoped(free_str) char *mark = service_mark(at->state, at->service->name);
         scoped(family_done) Family family = {0};
-        if (pid == 0 || !keeper_record_load(at->state, at->service->name, &record, NULL))
+        if (pid == 0 || !look(at, &record, NULL, NULL))
                 return false;
         const FamilyQuery query = {.main = &record.main, .mark = mark};
         if (!family_find(&query, &family, NULL))
@@ -192,9 +210,10 @@ static bool process_guard(
 static bool process_unguard(const RuntimeContext *at, unsigned run, Err *err) {
         scoped(keeper_record_done) KeeperRecord record = {0};
         scoped(js_freep) json_t *request = request_new("unguard");
-        if (!keeper_record_load(at->state, at->service->name, &record, err))
+        bool present = false;
+        if (!look(at, &record, &present, err))
                 return false;
-        if (record.guard.run != run && !process_alive(&record.keeper))
+        if (record.guard.run != run && !present)
                 return true;
         js_set_int(request, "run", run);
         if (!call(at, request, ANSWER_LIMIT_MS, NULL, err))
@@ -214,7 +233,7 @@ static bool is_kept(const KeeperRecord *record) {
 static bool process_ensure(const RuntimeContext *at, Err *err) {
         scoped(keeper_record_done) KeeperRecord record = {0};
         scoped(js_freep) json_t *request = request_new("ping");
-        if (!keeper_record_load(at->state, at->service->name, &record, err))
+        if (!look(at, &record, NULL, err))
                 return false;
         if (!is_kept(&record))
                 return true;

@@ -28,7 +28,8 @@ Strv environment_after_death(void) {
 #ifdef BELAY_FAULT_POINTS
         Strv environment = NULL;
         for (char **at = environ; *at; at++)
-                if (!str_starts(*at, "BELAY_FAULT=") && !str_starts(*at, "BELAY_RUN="))
+                if (!str_starts(*at, "BELAY_FAULT=") && !str_starts(*at, "BELAY_RUN=") &&
+                        !str_starts(*at, "BELAY_CHILD="))
                         strv_add(&environment, *at);
         return environment;
 #else

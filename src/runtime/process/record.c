@@ -136,7 +136,7 @@ static json_t *guard_to_json(const GuardRecord *guard) {
         return object;
 }
 
-static json_t *record_to_json(const KeeperRecord *record) {
+json_t *keeper_record_to_json(const KeeperRecord *record) {
         json_t *object = json_object();
         js_set(object, "keeper", process_to_json(&record->keeper));
         js_set_str(object, "wanted", record->wanted_running ? "running" : "stopped");
@@ -164,7 +164,7 @@ static void guard_from_json(const json_t *object, GuardRecord *ret) {
         ret->attempts = (unsigned)js_int(object, "attempts", 0);
 }
 
-static bool record_from_json(const json_t *object, KeeperRecord *ret, Err *err) {
+bool keeper_record_from_json(const json_t *object, KeeperRecord *ret, Err *err) {
         scoped(keeper_record_done) KeeperRecord record = {
                 .wanted_running = str_equal(js_str(object, "wanted"), "running"),
                 .restarts = (unsigned)js_int(object, "restarts", 0),
@@ -188,14 +188,14 @@ static bool record_from_json(const json_t *object, KeeperRecord *ret, Err *err) 
 
 bool keeper_record_load(const State *state, const char *service, KeeperRecord *ret, Err *err) {
         scoped(js_freep) json_t *object = state_load(state, service, KEEPER_RECORD, err);
-        if (!object || !record_from_json(object, ret, err))
+        if (!object || !keeper_record_from_json(object, ret, err))
                 return err_context(err, "reading what the keeper of '%s' recorded", service);
         return true;
 }
 
 bool keeper_record_save(
         const State *state, const char *service, const KeeperRecord *record, Err *err) {
-        scoped(js_freep) json_t *object = record_to_json(record);
+        scoped(js_freep) json_t *object = keeper_record_to_json(record);
         return state_save(state, service, KEEPER_RECORD, object, err);
 }
 

@@ -79,6 +79,9 @@ bool keeper_record_save(
         const State *state, const char *service, const KeeperRecord *record, Err *err);
 void keeper_record_done(KeeperRecord *record);
 
+json_t *keeper_record_to_json(const KeeperRecord *record); /* new reference */
+bool keeper_record_from_json(const json_t *object, KeeperRecord *ret, Err *err);
+
 json_t *start_spec_to_json(const StartSpec *spec); /* new reference */
 bool start_spec_from_json(const json_t *object, StartSpec *ret, Err *err);
 void start_spec_done(StartSpec *spec);

@@ -19,37 +19,43 @@ static void hang_up(Connection *connection) {
         *connection = (Connection){.fd = -1};
 }
 
-static void answer(Connection *connection, bool ok, const Err *failure) {
-        scoped(js_freep) json_t *message = control_answer(ok, failure);
-        control_send(connection->fd, message);
-        hang_up(connection);
-}
-
 /* -- requests --------------------------------------------------------------------------------- */
 
-/* True in *ret_later: the connection stays and is answered by serve_stopped. */
-typedef bool Handler(Keeper *keeper, const json_t *request, bool *ret_later, Err *err);
+/* What the answer says beyond "ok" is added to it. True in `later`: the connection stays, and is answered
+ * by serve_stopped. */
+typedef struct Reply {
+        json_t *answer;
+        bool later;
+} Reply;
 
-static bool do_ping(Keeper *keeper, const json_t *request, bool *ret_later, Err *err) {
-        (void)keeper, (void)request, (void)ret_later, (void)err;
+typedef bool Handler(Keeper *keeper, const json_t *request, Reply *reply, Err *err);
+
+static bool do_ping(Keeper *keeper, const json_t *request, Reply *reply, Err *err) {
+        (void)keeper, (void)request, (void)reply, (void)err;
         return true;
 }
 
-static bool do_start(Keeper *keeper, const json_t *request, bool *ret_later, Err *err) {
-        (void)ret_later;
+static bool do_status(Keeper *keeper, const json_t *request, Reply *reply, Err *err) {
+        (void)request, (void)err;
+        js_set(reply->answer, "record", keeper_record_to_json(&keeper->record));
+        return true;
+}
+
+static bool do_start(Keeper *keeper, const json_t *request, Reply *reply, Err *err) {
+        (void)reply;
         scoped(start_spec_done) StartSpec spec = {0};
         return start_spec_from_json(js_get(request, "spec"), &spec, err) &&
                hold_start(keeper, &spec, err);
 }
 
-static bool do_stop(Keeper *keeper, const json_t *request, bool *ret_later, Err *err) {
+static bool do_stop(Keeper *keeper, const json_t *request, Reply *reply, Err *err) {
         int64_t timeout_ms = js_int(request, "timeout_ms", -1);
         bool done = false;
         if (timeout_ms < 0 || timeout_ms > STOP_TIMEOUT_MAX_MS)
                 return err_fail(err, ERR_BUG, "a stop without a valid limit of time");
         if (!hold_stop(keeper, timeout_ms, &done, err))
                 return false;
-        *ret_later = !done;
+        reply->later = !done;
         return true;
 }
 
@@ -61,8 +67,8 @@ static bool run_of(const json_t *request, unsigned *ret, Err *err) {
         return true;
 }
 
-static bool do_guard(Keeper *keeper, const json_t *request, bool *ret_later, Err *err) {
-        (void)ret_later;
+static bool do_guard(Keeper *keeper, const json_t *request, Reply *reply, Err *err) {
+        (void)reply;
         GuardRecord guard = {.resume = js_bool(request, "resume", true)};
         if (!run_of(request, &guard.run, err))
                 return false;
@@ -72,8 +78,8 @@ static bool do_guard(Keeper *keeper, const json_t *request, bool *ret_later, Err
         return true;
 }
 
-static bool do_unguard(Keeper *keeper, const json_t *request, bool *ret_later, Err *err) {
-        (void)ret_later;
+static bool do_unguard(Keeper *keeper, const json_t *request, Reply *reply, Err *err) {
+        (void)reply;
         unsigned run = 0;
         if (!run_of(request, &run, err))
                 return false;
@@ -86,17 +92,18 @@ static const struct {
         Handler *handler;
 } handlers[] = {
         {"ping", do_ping},
+        {"status", do_status},
         {"start", do_start},
         {"stop", do_stop},
         {"guard", do_guard},
         {"unguard", do_unguard},
 };
 
-static bool handle(Keeper *keeper, const json_t *request, bool *ret_later, Err *err) {
+static bool handle(Keeper *keeper, const json_t *request, Reply *reply, Err *err) {
         const char *name = js_str(request, "do");
         for (size_t i = 0; i < COUNT_OF(handlers); i++)
                 if (str_equal(name, handlers[i].name))
-                        return handlers[i].handler(keeper, request, ret_later, err);
+                        return handlers[i].handler(keeper, request, reply, err);
         err_fail(err, ERR_REFUSED, "the keeper does not know the request '%s'", name ? name : "");
         return err_hint(
                 err, "Belay was replaced by another version: 'belay restart' starts a new keeper.");
@@ -104,15 +111,19 @@ static bool handle(Keeper *keeper, const json_t *request, bool *ret_later, Err *
 
 static void answer_request(Keeper *keeper, Connection *connection) {
         scoped(err_clear) Err failure = {0};
-        bool later = false;
         scoped(js_freep) json_t *request =
                 js_parse(connection->request.text, connection->request.len, "request", &failure);
-        bool ok = request && handle(keeper, request, &later, &failure);
-        connection->awaits_stop = later;
+        scoped(js_freep) json_t *good = control_answer(true, NULL);
+        Reply reply = {.answer = good};
+        bool ok = request && handle(keeper, request, &reply, &failure);
+        connection->awaits_stop = reply.later;
         connection->until = INT64_MAX;
         keeper->linger_until = 0;
-        if (!later)
-                answer(connection, ok, &failure);
+        if (reply.later)
+                return;
+        scoped(js_freep) json_t *bad = ok ? NULL : control_answer(false, &failure);
+        control_send(connection->fd, ok ? good : bad);
+        hang_up(connection);
 }
 
 void serve_stopped(Keeper *keeper, bool ok, const Err *failure) {

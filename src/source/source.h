@@ -51,7 +51,6 @@ typedef struct SourceContext {
                 state; /* services/<name>/tags.json: commits of tags that Belay knows; NULL: knows none */
         const char *
                 mark; /* the run, for BELAY_RUN and for what is laid out beside; NULL outside runs */
-        const char *log_path; /* output of the programs is appended here, or NULL */
         const Cancel *cancel; /* or NULL */
         char *const *
                 allowed; /* absolute paths of configuration that Belay edits: never placed; or NULL */
@@ -128,10 +127,11 @@ typedef struct Source {
         bool (*cleanup)(const SourceContext *context, const char *const *keep, size_t n, Err *err);
         /* The files of a release's tree whose objects are here (after fetch, or the installed one): paths relative to
          * service->directory, those below it only. What migrations there are is known from these before place. */
-        bool (*tree)(const SourceContext *context, const Release *release, Strv *ret_paths, Err *err);
+        bool (*tree)(
+                const SourceContext *context, const Release *release, Strv *ret_paths, Err *err);
         /* The bytes of one of them, owned, NUL-terminated; at most LIMIT_CHILD_OUTPUT. */
-        bool (*tree_file)(const SourceContext *context, const Release *release, const char *path, char **ret,
-                          size_t *ret_bytes, Err *err);
+        bool (*tree_file)(const SourceContext *context, const Release *release, const char *path,
+                char **ret, size_t *ret_bytes, Err *err);
 } Source;
 
 /* The driver of this service; never NULL (the manifest knows no others). */

@@ -1,0 +1,54 @@
+#include "source/git/known.h"
+
+#include "base/own.h"
+
+static const char known_file[] = "tags.json";
+
+json_t *known_load(const SourceContext *context, Err *err) {
+        if (!context->state)
+                return json_object();
+        json_t *known = state_load(context->state, context->service->name, known_file, err);
+        if (!known)
+                err_context(err, "reading the known tags of '%s'", context->service->name);
+        return known;
+}
+
+bool known_save(const SourceContext *context, const json_t *known, Err *err) {
+        return !context->state ||
+               state_save(context->state, context->service->name, known_file, known, err);
+}
+
+const char *known_commit(const json_t *known, const char *tag) {
+        return js_str(js_get(known, "tags"), tag);
+}
+
+const char *known_chosen(const json_t *known, const char *commit) {
+        return js_str(js_get(known, "chosen"), commit);
+}
+
+static json_t *part(json_t *known, const char *name) {
+        if (!json_is_object(js_get(known, name)))
+                js_set(known, name, json_object());
+        return js_get(known, name);
+}
+
+bool known_add(json_t *known, const char *tag, const char *commit) {
+        if (known_commit(known, tag))
+                return false;
+        js_set_str(part(known, "tags"), tag, commit);
+        return true;
+}
+
+void known_choose(json_t *known, const char *tag, const char *commit) {
+        js_set_str(part(known, "chosen"), commit, tag);
+}
+
+bool source_forget_tag(const State *state, const char *service, const char *tag, Err *err) {
+        scoped(js_freep) json_t *known = state_load(state, service, known_file, err);
+        if (!known)
+                return false;
+        if (!known_commit(known, tag))
+                return true;
+        json_object_del(js_get(known, "tags"), tag);
+        return state_save(state, service, known_file, known, err);
+}

@@ -1,0 +1,25 @@
+/*
+ * Laying out beside: below <git dir>/belay/<mark>/ lie, before anything is touched,
+ *
+ *     old/<path>, new/<path>     each file that differs, as git would write it, with the rights it is to have
+ *     index.from, index.to       the index as it is, and as it will be
+ *
+ * all synced, so that place and unplace are renames on one file system.
+ */
+#ifndef BELAY_SOURCE_GIT_STAGE_H
+#define BELAY_SOURCE_GIT_STAGE_H
+
+#include "source/git/place_list.h"
+
+/* The slot of the driver; see source.h. Without a mark nothing is laid out. */
+bool stage_fetch(const SourceContext *context, const Release *to, Err *err);
+/* Lays `to` out beside what HEAD is. May be called again, also when some of it is placed already. */
+bool stage_lay_out(const Repo *repo, const Release *to, Err *err);
+
+char *stage_dir(const Repo *repo, const char *part); /* part may be NULL; owned */
+/* Tracked files with changes, as git status sees them, without `allowed`; quoted paths. */
+bool stage_local_changes(const Repo *repo, Strv *ret, Err *err);
+/* Of the files that are new in the list: those for which something lies there already. */
+bool stage_in_the_way(const Repo *repo, const PlaceList *list, Strv *ret, Err *err);
+
+#endif

@@ -147,20 +147,28 @@ static size_t utf8_length(const unsigned char *s) {
         return 0;
 }
 
+/* Bytes of the character at `s` if it may be shown, else 0. */
+static size_t shown_length(const unsigned char *s, bool keep_newlines) {
+        if (*s < 0x20)
+                return keep_newlines && (*s == '\n' || *s == '\t');
+        if (*s < 0x80)
+                return *s != 0x7F;
+        size_t n = utf8_length(s);
+        /* C1 controls and the bidirectional overrides are invisible and can lie. */
+        bool control = n == 2 && s[0] == 0xC2 && s[1] < 0xA0;
+        bool override = n == 3 && s[0] == 0xE2 && s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE;
+        return control || override ? 0 : n;
+}
+
 char *str_printable(const char *text, bool keep_newlines) {
         Str out = {0};
         const unsigned char *s = (const unsigned char *)text;
         while (*s) {
-                size_t n = *s < 0x80 ? 1 : utf8_length(s);
-                bool control =
-                        *s < 0x20 ? !(keep_newlines && (*s == '\n' || *s == '\t')) : *s == 0x7F;
-                /* C1 controls and the bidirectional overrides are invisible and can lie. */
-                bool sly = n == 2 && s[0] == 0xC2 && s[1] < 0xA0;
-                sly = sly ||
-                      (n == 3 && s[0] == 0xE2 && s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE);
-                if (n == 0 || control || sly) {
+                size_t n = shown_length(s, keep_newlines);
+                if (n == 0) {
+                        size_t hidden = *s < 0x80 ? 1 : utf8_length(s);
                         str_add_char(&out, '?');
-                        s += n ? n : 1;
+                        s += hidden ? hidden : 1;
                         continue;
                 }
                 str_add_n(&out, (const char *)s, n);
@@ -177,7 +185,7 @@ bool str_to_uint(const char *text, uint64_t max, uint64_t *ret) {
                 if (*text < '0' || *text > '9')
                         return false;
                 uint64_t digit = (uint64_t)(*text - '0');
-                if (value > (max - digit) / 10)
+                if (digit > max || value > (max - digit) / 10)
                         return false;
                 value = value * 10 + digit;
         }

@@ -138,17 +138,21 @@ bool version_is_breaking(const char *from, const char *to) {
         return a.major == 0 && b.minor > a.minor;
 }
 
-bool version_text_ok(const char *text) {
-        size_t n = text ? strlen(text) : 0;
-        if (n == 0 || n > TAG_TEXT_MAX || text[0] == '-' || text[0] == '/' || text[0] == '.' ||
-                text[n - 1] == '/' || text[n - 1] == '.')
-                return false;
-        if (strstr(text, "..") || strstr(text, "//") || strstr(text, "@{") || strstr(text, "/.") ||
-                strstr(text, ".lock/") || str_ends(text, ".lock") || strcmp(text, "@") == 0)
-                return false;
+static bool bytes_ok(const char *text) {
         for (const char *c = text; *c; c++)
                 if ((unsigned char)*c <= 0x20 || *c == 0x7F ||
                         strchr("~^:?*[\\'\"`$;|&<>(){}!#%", *c))
                         return false;
         return true;
+}
+
+bool version_text_ok(const char *text) {
+        static const char *const nowhere[] = {"..", "//", "@{", "/.", ".lock/"};
+        size_t n = text ? strlen(text) : 0;
+        if (n == 0 || n > TAG_TEXT_MAX || strchr("-/.", text[0]) || strchr("/.", text[n - 1]))
+                return false;
+        for (size_t i = 0; i < COUNT_OF(nowhere); i++)
+                if (strstr(text, nowhere[i]))
+                        return false;
+        return !str_ends(text, ".lock") && strcmp(text, "@") != 0 && bytes_ok(text);
 }

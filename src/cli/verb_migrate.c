@@ -77,52 +77,64 @@ static bool run_all(App *app, const MigrateContext *context, const MigrationList
         return true;
 }
 
+static size_t count_pending(const MigrationList *list) {
+        size_t pending = 0;
+        for (size_t i = 0; i < list->n; i++)
+                pending += migration_pending(&list->items[i]);
+        return pending;
+}
+
+static int say_nothing_pending(App *app) {
+        json_t *nothing = json_object();
+        js_set_str(nothing, "nothing_to_do", "no migration is pending");
+        app_print_json(app, nothing);
+        if (!app->json)
+                puts("no migration is pending");
+        return 0;
+}
+
 /* By hand, outside of a run: with a proven backup first, since there is no run to undo it. */
+static int back_up_and_run(
+        App *app, World *world, const MigrateContext *context, const MigrationList *list) {
+        scoped(err_clear) Err err = {0};
+        scoped(published_done) Published backup = {0};
+        json_t *object = json_object(), *done = json_array();
+        js_set(object, "done", done);
+        bool good = backups_take(world, &world->from, "migrate", &backup, &err) &&
+                    run_all(app, context, list, done, &err);
+        js_set_str(object, "backup", backup.name);
+        if (good) {
+                app_print_json(app, object);
+                return 0;
+        }
+        json_decref(object);
+        if (backup.name)
+                err_hint(&err, "The data of before is in backup %s: belay backup restore %s %s",
+                        backup.name, world->service->name, backup.name);
+        return app_fail(app, &err);
+}
+
 int verb_migrate_run(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(world_done) World world = {0};
         scoped(release_service) Held held = HELD_NONE;
         scoped(looking_done) Looking looking = {0};
         scoped(migration_list_done) MigrationList list = {0};
-        scoped(published_done) Published backup = {0};
         bool yes = false;
         if (!open_world(app, true, &world, &err) ||
                 !hold_service(app, &world, "migrations", &held, &err) ||
                 !looking_open(&world, &world.from, &looking, &err))
                 return app_fail(app, &err);
-        MigrateContext context = looking_migrate(&world, &looking);
-        size_t pending = 0;
+        const MigrateContext context = looking_migrate(&world, &looking);
         if (!migrate_list(&context, NULL, &list, &err) || !migrate_refuse_changed(&list, &err))
                 return app_fail(app, &err);
-        for (size_t i = 0; i < list.n; i++)
-                pending += migration_pending(&list.items[i]);
-        if (pending == 0) {
-                json_t *nothing = json_object();
-                js_set_str(nothing, "nothing_to_do", "no migration is pending");
-                app_print_json(app, nothing);
-                if (!app->json)
-                        puts("no migration is pending");
-                return 0;
-        }
+        size_t pending = count_pending(&list);
+        if (pending == 0)
+                return say_nothing_pending(app);
         scoped(free_str) char *question =
                 str_format("Back up %s, then run %zu migration%s while it runs?",
                         world.service->name, pending, pending == 1 ? "" : "s");
         if (!app_ask(app, question, &yes, &err))
                 return app_fail(app, &err);
-        if (!yes)
-                return 0;
-        json_t *done = json_array();
-        bool good = backups_take(&world, &world.from, "migrate", &backup, &err) &&
-                    run_all(app, &context, &list, done, &err);
-        json_t *object = json_object();
-        js_set_str(object, "backup", backup.name);
-        js_set(object, "done", done);
-        if (good)
-                app_print_json(app, object);
-        else
-                json_decref(object);
-        if (!good && backup.name)
-                err_hint(&err, "The data of before is in backup %s: belay backup restore %s %s",
-                        backup.name, world.service->name, backup.name);
-        return good ? 0 : app_fail(app, &err);
+        return yes ? back_up_and_run(app, &world, &context, &list) : 0;
 }

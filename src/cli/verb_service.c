@@ -63,7 +63,7 @@ void release_service(Held *held) {
 /* -- start -- */
 
 static bool wait_healthy(const World *world, const LogPlace *place, ChecksOutcome *ret, Err *err) {
-        if (world_ask_checks(world, &world->from, false, place, NULL, ret, err))
+        if (world_ask_checks(world, &(Ask){.release = &world->from, .log_from = place}, ret, err))
                 return true;
         scoped(free_str) char *path = world->runtime->log_path(&world->runtime_at);
         scoped(free_str) char *log = log_tail(path, 5);
@@ -103,11 +103,11 @@ static int say_runs(App *app, const World *world, const char *done) {
 /* The first start is when a version becomes the installed one. */
 static void record_first(const World *world) {
         scoped(installed_done) Installed known = {0};
-        const Release none = {0};
-        if (installed_load(world->state, world->service->name, &known, NULL) &&
-                !known.current.reference)
-                (void)installed_record(
-                        world->state, world->service->name, &world->from, &none, NULL, 0, NULL);
+        if (!installed_load(world->state, world->service->name, &known, NULL) ||
+                known.current.reference)
+                return;
+        const Installed first = {.current = world->from};
+        (void)installed_save(world->state, world->service->name, &first, NULL);
 }
 
 int verb_start(App *app) {
@@ -181,7 +181,8 @@ int verb_verify(App *app) {
         scoped(checks_outcome_done) ChecksOutcome outcome = {0};
         if (!open_world(app, true, &world, &err))
                 return app_fail(app, &err);
-        bool good = world_ask_checks(&world, &world.from, true, NULL, NULL, &outcome, &err) &&
+        bool good = world_ask_checks(
+                            &world, &(Ask){.release = &world.from, .now = true}, &outcome, &err) &&
                     check_reference(&world, &world.from, &err);
         if (app->json)
                 app_print_json(app, checks_outcome_to_json(&outcome));

@@ -281,6 +281,35 @@ static json_t *offers_json(const Offers *offers) {
         return array;
 }
 
+static json_t *check_json(const World *world, const Offers *offers, const char *bad, bool all) {
+        json_t *object = json_object();
+        js_set_str(object, "service", world->service->name);
+        js_set(object, "installed", release_to_json(&world->from));
+        js_set(object, "newest", release_to_json(&world->to));
+        js_set_bool(
+                object, "update_available", !str_equal(world->from.reference, world->to.reference));
+        js_set_bool(
+                object, "breaking", version_is_breaking(world->from.version, world->to.version));
+        js_set_str(object, "bad", bad);
+        if (all)
+                js_set(object, "versions", offers_json(offers));
+        return object;
+}
+
+static void print_check(const World *world, const char *bad) {
+        const char *name = world->service->name, *from = world->from.version,
+                   *to = world->to.version;
+        if (str_equal(world->from.reference, world->to.reference)) {
+                printf("%s %s is the newest\n", name, from);
+                return;
+        }
+        const char *step = version_step(from, to);
+        printf("%s %s: %s is there (%s%s)%s%s\n", name, from, to, step ? step : "other",
+                version_is_breaking(from, to) ? ", breaking" : "", bad ? ", but it was " : "",
+                bad ? bad : "");
+        printf("  What an update would do: belay plan %s\n", name);
+}
+
 int verb_check(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(world_done) World world = {0};
@@ -289,38 +318,16 @@ int verb_check(App *app) {
         if (!open_world(app, false, &world, &err) ||
                 !world.source->installed(&world.source_at, &world.from, &err) ||
                 !world.source->list(&world.source_at, &offers, &err) ||
-                !world.source->resolve(&world.source_at, NULL, &world.from, &world.to, &err))
+                !world.source->resolve(&world.source_at, NULL, &world.from, &world.to, &err) ||
+                !bad_find(world.state, world.service->name, world.to.reference, &bad, &err))
                 return app_fail(app, &err);
         remember_offer(&world, &world.to);
+        bool all = app->opt[OPT_ALL] != NULL;
         bool available = !str_equal(world.from.reference, world.to.reference);
-        const char *name = world.service->name,
-                   *step = version_step(world.from.version, world.to.version);
-        if (!bad_find(world.state, name, world.to.reference, &bad, &err))
-                return app_fail(app, &err);
-        json_t *object = json_object();
-        js_set_str(object, "service", name);
-        js_set(object, "installed", release_to_json(&world.from));
-        js_set(object, "newest", release_to_json(&world.to));
-        js_set_bool(object, "update_available", available);
-        js_set_bool(object, "breaking", version_is_breaking(world.from.version, world.to.version));
-        js_set_str(object, "bad", bad);
-        if (app->opt[OPT_ALL])
-                js_set(object, "versions", offers_json(&offers));
-        app_print_json(app, object);
-        if (!app->json) {
-                if (available)
-                        printf("%s %s: %s is there (%s%s)%s%s\n", name, world.from.version,
-                                world.to.version, step ? step : "other",
-                                version_is_breaking(world.from.version, world.to.version)
-                                        ? ", breaking"
-                                        : "",
-                                bad ? ", but it was " : "", bad ? bad : "");
-                else
-                        printf("%s %s is the newest\n", name, world.from.version);
-                if (app->opt[OPT_ALL])
-                        print_all(&world, &offers);
-                if (available)
-                        printf("  What an update would do: belay plan %s\n", name);
-        }
+        app_print_json(app, check_json(&world, &offers, bad, all));
+        if (!app->json)
+                print_check(&world, bad);
+        if (!app->json && all)
+                print_all(&world, &offers);
         return available && !bad && app->opt[OPT_EXIT_CODE] ? 10 : 0;
 }

@@ -216,43 +216,55 @@ static bool confirmed(App *app, const World *world, const Plan *plan, bool *ret_
         return app_ask(app, question, ret_yes, err);
 }
 
-static int run_planned(App *app, MakePlan make, const char *what, const char *version) {
+typedef struct Wanted {
+        MakePlan make;
+        const char *what;    /* "update", "rollback" */
+        const char *version; /* NULL: what the channel says, or the version before */
+} Wanted;
+
+static json_t *request_of(
+        const App *app, const char *manifest, const Wanted *wanted, const Options *options) {
+        json_t *request = json_object();
+        js_set_str(request, "do", wanted->what);
+        js_set_str(request, "manifest", manifest);
+        js_set_str(request, "version", wanted->version);
+        js_set_str(request, "plan", app->opt[OPT_PLAN]);
+        js_set(request, "options", options_to_json(options));
+        return request;
+}
+
+/* With --yes there is nothing to show first: the runner makes its own plan, under the locks. */
+static int run_unasked(App *app, const Wanted *wanted) {
+        scoped(err_clear) Err err = {0};
+        scoped(service_freep) Service *service = NULL;
+        Options options;
+        if (!read_options(app, &options, &err) || !check_version(wanted->version, &err) ||
+                !app_state(app, &err) || !find_service(app, operand(app, 0), &service, &err))
+                return app_fail(app, &err);
+        return begin_run(app, request_of(app, service->manifest_path, wanted, &options));
+}
+
+static int run_planned(App *app, const Wanted *wanted) {
         scoped(err_clear) Err err = {0};
         scoped(world_done) World world = {0};
         scoped(plan_done) Plan plan = {0};
         bool yes = false;
-        /* With --yes there is nothing to show first: the runner makes its own plan, under the locks. */
-        if (app->yes && !has(app, OPT_DRY_RUN)) {
-                scoped(service_freep) Service *service = NULL;
-                Options options;
-                if (!read_options(app, &options, &err) || !check_version(version, &err) ||
-                        !app_state(app, &err) ||
-                        !find_service(app, operand(app, 0), &service, &err))
-                        return app_fail(app, &err);
-                const World named = {.service = service};
-                json_t *request = request_of(&named, what, version, app->opt[OPT_PLAN]);
-                js_set(request, "options", options_to_json(&options));
-                if (!app->json && !app->quiet && !app->terminal)
-                        fprintf(stderr, "%s: %s\n", service->name, what);
-                return begin_run(app, request);
-        }
-        if (!make_plan(app, make, version, &world, &plan, &err))
+        if (app->yes && !has(app, OPT_DRY_RUN))
+                return run_unasked(app, wanted);
+        if (!make_plan(app, wanted->make, wanted->version, &world, &plan, &err))
                 return app_fail(app, &err);
         if (plan.nothing || has(app, OPT_DRY_RUN))
                 return show_plan(app, &world, &plan);
-        if (!confirmed(app, &world, &plan, &yes, &err))
-                return app_fail(app, &err);
-        if (!yes)
-                return 0;
         Options options;
-        (void)read_options(app, &options, &err);
-        json_t *request =
-                request_of(&world, what, version, app->opt[OPT_PLAN] ? app->opt[OPT_PLAN] : NULL);
-        js_set(request, "options", options_to_json(&options));
-        return begin_run(app, request);
+        if (!confirmed(app, &world, &plan, &yes, &err) || !read_options(app, &options, &err))
+                return app_fail(app, &err);
+        return yes ? begin_run(app, request_of(app, world.service->manifest_path, wanted, &options))
+                   : 0;
 }
 
-int verb_update(App *app) { return run_planned(app, plan_update, "update", operand(app, 1)); }
+int verb_update(App *app) {
+        return run_planned(app, &(Wanted){plan_update, "update", operand(app, 1)});
+}
 
 static const char *rollback_target(App *app, Err *err) {
         if (has(app, OPT_REVERT) && has(app, OPT_RESTORE)) {
@@ -286,5 +298,131 @@ int verb_rollback(App *app) {
                 return app_fail(app, &err);
         if (has(app, OPT_RUN) && !version_before_run(app, &before, &err))
                 return app_fail(app, &err);
-        return run_planned(app, plan_rollback, "rollback", before ? before : to);
+        return run_planned(app, &(Wanted){plan_rollback, "rollback", before ? before : to});
+}
+int begin_run(App *app, json_t *request) {
+        scoped(err_clear) Err err = {0};
+        scoped(runner_started_done) RunnerStarted started = {0};
+        if (!runner_start(&app->state, request, &started, &err))
+                return app_fail(app, &err);
+        if (started.nothing) {
+                json_t *object = json_object();
+                js_set_str(object, "nothing_to_do", started.nothing);
+                app_print_json(app, object);
+                if (!app->json)
+                        printf("%s\n", started.nothing);
+                return 0;
+        }
+        if (has(app, OPT_DETACH)) {
+                json_t *object = json_object();
+                js_set_int(object, "run", started.run);
+                app_print_json(app, object);
+                if (!app->json)
+                        printf("run #%u goes on by itself. Follow it: belay resume %u\n",
+                                started.run, started.run);
+                return 0;
+        }
+        const Follow follow = {.run = started.run,
+                .runner = started.process,
+                .from_start = true,
+                .until_verified = has(app, OPT_NO_WAIT)};
+        return follow_run(app, &follow);
+}
+
+/* One question, before what interrupts service or discards data. */
+static bool confirmed(App *app, const World *world, const Plan *plan, bool *ret_yes, Err *err) {
+        *ret_yes = true;
+        if (app->yes)
+                return true;
+        if (!app->json && !app->quiet)
+                print_plan(app, world, plan);
+        scoped(free_str) char *question = str_format("%s: %s is stopped for a moment%s. Go on?",
+                plan->title, world->service->name,
+                plan->data ? ", and its data replaced (what is there now is kept as salvage)" : "");
+        return app_ask(app, question, ret_yes, err);
+}
+
+typedef struct Wanted {
+        MakePlan make;
+        const char *what;    /* "update", "rollback" */
+        const char *version; /* NULL: what the channel says, or the version before */
+} Wanted;
+
+static json_t *request_of(
+        const App *app, const char *manifest, const Wanted *wanted, const Options *options) {
+        json_t *request = json_object();
+        js_set_str(request, "do", wanted->what);
+        js_set_str(request, "manifest", manifest);
+        js_set_str(request, "version", wanted->version);
+        js_set_str(request, "plan", app->opt[OPT_PLAN]);
+        js_set(request, "options", options_to_json(options));
+        return request;
+}
+
+/* With --yes there is nothing to show first: the runner makes its own plan, under the locks. */
+static int run_unasked(App *app, const Wanted *wanted) {
+        scoped(err_clear) Err err = {0};
+        scoped(service_freep) Service *service = NULL;
+        Options options;
+        if (!read_options(app, &options, &err) || !check_version(wanted->version, &err) ||
+                !app_state(app, &err) || !find_service(app, operand(app, 0), &service, &err))
+                return app_fail(app, &err);
+        return begin_run(app, request_of(app, service->manifest_path, wanted, &options));
+}
+
+static int run_planned(App *app, const Wanted *wanted) {
+        scoped(err_clear) Err err = {0};
+        scoped(world_done) World world = {0};
+        scoped(plan_done) Plan plan = {0};
+        bool yes = false;
+        if (app->yes && !has(app, OPT_DRY_RUN))
+                return run_unasked(app, wanted);
+        if (!make_plan(app, wanted->make, wanted->version, &world, &plan, &err))
+                return app_fail(app, &err);
+        if (plan.nothing || has(app, OPT_DRY_RUN))
+                return show_plan(app, &world, &plan);
+        Options options;
+        if (!confirmed(app, &world, &plan, &yes, &err) || !read_options(app, &options, &err))
+                return app_fail(app, &err);
+        return yes ? begin_run(app, request_of(app, world.service->manifest_path, wanted, &options))
+                   : 0;
+}
+
+int verb_update(App *app) {
+        return run_planned(app, &(Wanted){plan_update, "update", operand(app, 1)});
+}
+
+static const char *rollback_target(App *app, Err *err) {
+        if (has(app, OPT_REVERT) && has(app, OPT_RESTORE)) {
+                err_fail(err, ERR_USAGE, "--revert and --restore contradict each other");
+                return NULL;
+        }
+        return app->opt[OPT_TO];
+}
+
+/* --run ID: the run whose update is taken back; its version must be the installed one's predecessor. */
+static bool version_before_run(App *app, char **ret, Err *err) {
+        scoped(run_done) Run run = {0};
+        unsigned number = 0;
+        if (!parse_run(app->opt[OPT_RUN], &number, err) || !app_state(app, err) ||
+                !run_load(&app->state, number, &run, err))
+                return false;
+        const char *version =
+                run.damaged ? NULL : js_str(js_get(run.state.plan, "from"), "version");
+        if (!version)
+                return err_fail(err, ERR_REFUSED, "run #%u does not say from which version it went",
+                        number);
+        *ret = str_copy(version);
+        return true;
+}
+
+int verb_rollback(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(free_str) char *before = NULL;
+        const char *to = rollback_target(app, &err);
+        if (err.code)
+                return app_fail(app, &err);
+        if (has(app, OPT_RUN) && !version_before_run(app, &before, &err))
+                return app_fail(app, &err);
+        return run_planned(app, &(Wanted){plan_rollback, "rollback", before ? before : to});
 }

@@ -47,7 +47,7 @@ bool drive_begin(Engine *engine, bool recovering, Drive *ret, Err *err) {
 
 void drive_done(Drive *drive) {
         free(drive->steps);
-        err_clear(&drive->cancelled);
+        err_clear(&drive->why);
 }
 
 /* -- records ------------------------------------------------------------------------------ */
@@ -165,13 +165,16 @@ typedef struct Back {
 /* A story that cannot decide now may in a moment; if it never can, a person does. */
 static json_t *ask_story(const Drive *drive, const Back *back, bool *ret_wait) {
         const Story *story = drive->engine->story;
-        const char *step = back->step ? drive->run->steps[*back->step].name : NULL;
+        const RollbackReason reason = {
+                .cause = back->cause,
+                .step = back->step ? drive->run->steps[*back->step].name : NULL,
+        };
         for (unsigned try = 1;; try++) {
                 scoped(js_freep) json_t *decision = json_object();
                 scoped(err_clear) Err why = {0};
                 *ret_wait = false;
-                if (!story->decide || story->decide(drive->engine->world, drive->run, back->cause,
-                                              step, decision, ret_wait, &why))
+                if (!story->decide || story->decide(drive->engine->world, drive->run, &reason,
+                                              decision, ret_wait, &why))
                         return TAKE(decision);
                 if (try < DECIDE_TRIES) {
                         clock_sleep_ms(drive->pauses->undo_ms[try - 1]);
@@ -210,8 +213,8 @@ bool drive_go_back(
         const Back back = {.cause = cause, .step = step, .why = why};
         if (!drive->run->armed) {
                 drive->abort = true;
-                if (why && drive->cancelled.code == ERR_NONE)
-                        err_fail(&drive->cancelled, why->code, "%s", why->message);
+                if (why && drive->why.code == ERR_NONE)
+                        err_fail(&drive->why, why->code, "%s", why->message);
                 return true;
         }
         bool wait = false;
@@ -291,7 +294,7 @@ static json_t *error_of_end(const Drive *drive, RunEnd end, const Err *why) {
                 return json_incref(js_get(drive->run->rollback, "error"));
         if (failed < drive->run->n_steps && drive->run->steps[failed].undo != STEP_FAILED)
                 return json_incref(drive->run->steps[failed].error);
-        return drive->cancelled.code != ERR_NONE ? error_to_json(&drive->cancelled) : NULL;
+        return drive->why.code != ERR_NONE ? error_to_json(&drive->why) : NULL;
 }
 
 static void name_failed_step(const Drive *drive, json_t *payload) {

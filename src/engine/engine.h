@@ -91,14 +91,20 @@ typedef struct Step {
 
 typedef enum RollbackCause { CAUSE_FAILED, CAUSE_CANCELLED, CAUSE_INTERRUPTED } RollbackCause;
 
+/* Why it goes back. `step` is the one that failed or was left open, NULL when between steps. */
+typedef struct RollbackReason {
+        RollbackCause cause;
+        const char *step;
+} RollbackReason;
+
 typedef struct Story {
         const char *kind;         /* "update", "rollback", "restore" */
         const Step *const *steps; /* every step that may be in a plan of this kind */
         size_t n_steps;
         /* Which way back. Fills `decision` (journaled in ROLLBACK, given to the undos), or sets *ret_wait
-         * and describes in it what a person must choose (journaled in WAIT). `step` is the one that failed or was
-         * left open, NULL when between steps. Must be able to answer from the journal and the world. */
-        bool (*decide)(void *world, const RunState *run, RollbackCause cause, const char *step,
+         * and describes in it what a person must choose (journaled in WAIT). Must be able to answer from
+         * the journal and the world. */
+        bool (*decide)(void *world, const RunState *run, const RollbackReason *reason,
                 json_t *decision, bool *ret_wait, Err *err);
         /* Recovery, first of all: ends what the dead runner left behind; two scans must agree. */
         bool (*end_leftovers)(void *world, Err *err);

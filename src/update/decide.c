@@ -117,13 +117,13 @@ static void keep_log(const World *world, json_t *decision) {
         js_set_str(decision, "log", text);
 }
 
-bool decide_rollback(void *world, const RunState *run, RollbackCause cause, const char *step,
+bool decide_rollback(void *world, const RunState *run, const RollbackReason *reason,
         json_t *decision, bool *ret_wait, Err *err) {
         const World *w = world;
         static const char *const causes[] = {"failed", "cancelled", "interrupted"};
-        js_set_str(decision, "cause", causes[cause]);
-        js_set_str(decision, "step", step);
-        if (cause == CAUSE_FAILED)
+        js_set_str(decision, "cause", causes[reason->cause]);
+        js_set_str(decision, "step", reason->step);
+        if (reason->cause == CAUSE_FAILED)
                 keep_log(w, decision);
         /* Without a complete backup nothing after it can have been done, or none was wanted. */
         if (!was_done(run, "second-pass"))
@@ -144,7 +144,7 @@ bool decide_rollback(void *world, const RunState *run, RollbackCause cause, cons
         }
         if (!was_done(run, "verify"))
                 return decide_before_verify(w, run, decision);
-        if (cause == CAUSE_CANCELLED && run->waiting)
+        if (reason->cause == CAUSE_CANCELLED && run->waiting)
                 return restore(decision, "a person decided to go back");
         return decide_in_watch(w, decision, ret_wait, err);
 }

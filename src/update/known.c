@@ -43,13 +43,13 @@ bool installed_load(const State *state, const char *service, Installed *ret, Err
         return true;
 }
 
-bool installed_record(const State *state, const char *service, const Release *now,
-        const Release *before, const char *backup, unsigned run, Err *err) {
+bool installed_save(const State *state, const char *service, const Installed *installed, Err *err) {
         scoped(js_freep) json_t *file = json_object();
-        json_t *current = release_to_json(now), *previous = release_to_json(before);
-        js_set_int(current, "run", run);
+        json_t *current = release_to_json(&installed->current);
+        json_t *previous = release_to_json(&installed->previous);
+        js_set_int(current, "run", installed->run);
         js_set_int(current, "since", clock_wall_ms());
-        js_set_str(previous, "backup", backup);
+        js_set_str(previous, "backup", installed->previous_backup);
         js_set(file, "current", current);
         js_set(file, "previous", previous);
         return state_save(state, service, INSTALLED_FILE, file, err);

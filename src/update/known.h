@@ -21,9 +21,8 @@ typedef struct Installed {
         int64_t since_ms;
 } Installed;
 bool installed_load(const State *state, const char *service, Installed *ret, Err *err);
-/* `now` was installed by `run`; what was current becomes previous, with the backup taken of it. */
-bool installed_record(const State *state, const char *service, const Release *now,
-        const Release *before, const char *backup, unsigned run, Err *err);
+/* since_ms is set here; `previous` is what was current, with the backup that was taken of it. */
+bool installed_save(const State *state, const char *service, const Installed *installed, Err *err);
 void installed_done(Installed *installed);
 
 /* -- bad versions: bad.json {"<commit>": {"version","tag","run","at","why"}} -- */

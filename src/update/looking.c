@@ -171,24 +171,23 @@ static size_t choose(const Service *service, bool now, char *const *only, CheckS
         return n;
 }
 
-bool world_ask_checks(const World *world, const Release *release, bool now,
-        const LogPlace *log_from, char *const *only, ChecksOutcome *ret, Err *err) {
+bool world_ask_checks(const World *world, const Ask *ask, ChecksOutcome *ret, Err *err) {
         scoped(looking_done) Looking looking = {0};
         scoped(runtime_status_done) RuntimeStatus status = {0};
-        if (!looking_open(world, release, &looking, err) ||
+        if (!looking_open(world, ask->release, &looking, err) ||
                 !world->runtime->inspect(&world->runtime_at, &status, err))
                 return false;
-        if (log_from)
-                looking.check.log_from = *log_from;
+        if (ask->log_from)
+                looking.check.log_from = *ask->log_from;
         const Service *service = world->service;
         scoped(free_mem) CheckSpec *checks = NEW_ARRAY(CheckSpec, service->n_checks);
         Alive alive = {.world = world, .main = status.main, .restarts = status.restarts};
         ChecksWait wait = {
                 .checks = checks,
-                .n_checks = choose(service, now, only, checks),
+                .n_checks = choose(service, ask->now, ask->only, checks),
                 .context = &looking.check,
                 .timeout_ms = service->start_timeout_ms,
-                .now = now,
+                .now = ask->now,
                 .alive = still_runs,
                 .alive_context = &alive,
                 .progress = show_checks,

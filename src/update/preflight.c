@@ -64,7 +64,8 @@ static bool look_at_health(World *world, bool ask_checks, Preflight *preflight, 
                 why = str_copy("it does not run");
         else if (!ask_checks)
                 return true;
-        else if (!world_ask_checks(world, &world->from, true, NULL, NULL, &preflight->health, &bad))
+        else if (!world_ask_checks(world, &(Ask){.release = &world->from, .now = true},
+                         &preflight->health, &bad))
                 why = first_reason(&preflight->health);
         for (size_t i = 0; i < preflight->health.n_results; i++)
                 if (preflight->health.results[i].verdict == VERDICT_PASS)

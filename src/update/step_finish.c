@@ -66,9 +66,15 @@ static bool record_apply(StepContext *context, Err *err) {
         const World *world = context->world;
         const char *service = world->service->name;
         (void)context;
+        scoped(free_str) char *backup = str_copy(backups_run_id(world));
+        const Installed installed = {
+                .current = world->to,
+                .previous = world->from,
+                .previous_backup = backup,
+                .run = world->run,
+        };
         return bad_forget(world->state, service, world->to.reference, err) &&
-               installed_record(world->state, service, &world->to, &world->from,
-                       backups_run_id(world), world->run, err);
+               installed_save(world->state, service, &installed, err);
 }
 
 const Step step_record = {

@@ -53,7 +53,8 @@ static bool verify_apply(StepContext *context, Err *err) {
         LogPlace place = {0};
         log_place_from_json(js_get(world_facts(world, "start"), "log_place"), &place);
         scoped(checks_outcome_done) ChecksOutcome outcome = {0};
-        if (!world_ask_checks(world, &world->to, false, &place, NULL, &outcome, err) ||
+        if (!world_ask_checks(
+                    world, &(Ask){.release = &world->to, .log_from = &place}, &outcome, err) ||
                 !check_reference(world, &world->to, err))
                 return false;
         js_set(context->observed, "checks", checks_outcome_to_json(&outcome));
@@ -200,7 +201,9 @@ static bool verify_old_apply(StepContext *context, Err *err) {
         scoped(checks_outcome_done) ChecksOutcome outcome = {0};
         LogPlace place = {0};
         log_place_from_json(js_get(world_facts(world, "stop"), "log_place"), &place);
-        if (!world_ask_checks(world, &world->from, false, &place, only, &outcome, err) ||
+        if (!world_ask_checks(world,
+                    &(Ask){.release = &world->from, .log_from = &place, .only = only}, &outcome,
+                    err) ||
                 !check_reference(world, &world->from, err))
                 return false;
         js_set(context->observed, "checks", checks_outcome_to_json(&outcome));

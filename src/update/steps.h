@@ -17,7 +17,7 @@ extern const Step step_verify, step_monitor, step_verify_old, step_remember_bad;
 extern const Step step_prepare_data, step_swap_data; /* step_restore.c */
 
 /* Which way back (decide.c); the same for all stories. */
-bool decide_rollback(void *world, const RunState *run, RollbackCause cause, const char *step,
+bool decide_rollback(void *world, const RunState *run, const RollbackReason *reason,
         json_t *decision, bool *ret_wait, Err *err);
 /* Ends what a dead runner left behind (step_start.c). */
 bool end_leftovers(void *world, Err *err);

@@ -81,9 +81,14 @@ bool looking_open(const World *world, const Release *release, Looking *ret, Err 
 void looking_done(Looking *looking);
 MigrateContext looking_migrate(const World *world, const Looking *looking);
 
-/* Asks the checks: `now` as they are, else waiting for a start. With `only` (titles), only those. */
-bool world_ask_checks(const World *world, const Release *release, bool now,
-        const LogPlace *log_from, char *const *only, ChecksOutcome *ret, Err *err);
+/* Asks the checks, as they are `now` or waiting for a start; with `only` (titles) only those. */
+typedef struct Ask {
+        const Release *release;
+        bool now;
+        const LogPlace *log_from; /* may be NULL */
+        char *const *only;        /* may be NULL */
+} Ask;
+bool world_ask_checks(const World *world, const Ask *ask, ChecksOutcome *ret, Err *err);
 /* What is installed, into world->from; and, when the manifest declares no contents, which there are. */
 bool world_look(World *world, Err *err);
 /* The facts of a step's INTENT, or what it observed, of this run; borrowed, NULL when there are none. */

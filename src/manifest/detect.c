@@ -12,10 +12,12 @@
 #include "manifest/manifest.h"
 #include "manifest/value.h"
 
-enum { DEPTH_MAX = 6, ENTRIES_MAX = 20000 };
+enum { DEPTH_MAX = 6, ENTRIES_MAX = 20000, FOUND_MAX = 200 };
 
 /* www.sqlite.org/fileformat.html, 1.3: the first 16 bytes, the NUL included. */
 static const char SQLITE_MAGIC[16] = "SQLite format 3";
+
+#define LIST_THEM "List what is to be backed up under backup.contents ([] for nothing)."
 
 typedef struct Walk {
         Service *service;
@@ -63,13 +65,17 @@ static bool is_store(const Walk *walk, const char *path) {
 static bool add(Walk *walk, ContentKind kind, const char *path) {
         Service *service = walk->service;
         BackupSpec *backup = &service->backup;
+        if (backup->n_contents == FOUND_MAX) {
+                err_fail(walk->err, ERR_REFUSED, "'%s' has more than %d places that look like data",
+                        service->directory, FOUND_MAX);
+                return err_hint(walk->err, LIST_THEM);
+        }
         content_add(service, kind, path, true);
         scoped(free_str) char *conflict = content_conflict(service, backup->n_contents - 1);
         if (conflict) {
                 err_fail(walk->err, ERR_REFUSED, "'%s' looks like data of the service, but it %s",
                         path, conflict);
-                return err_hint(walk->err,
-                        "List what is to be backed up under backup.contents ([] for nothing).");
+                return err_hint(walk->err, LIST_THEM);
         }
         scoped(free_str) char *key = str_format("backup.contents[%zu]", backup->n_contents - 1);
         service_explain(service, key, path,
@@ -160,8 +166,7 @@ static bool names_read(Walk *walk, int fd, const char *path, Strv *ret) {
                         err_fail(walk->err, ERR_REFUSED,
                                 "'%s' has more than %d files: too many to look for data",
                                 walk->service->directory, ENTRIES_MAX);
-                        return err_hint(walk->err,
-                                "List what is data under backup.contents ([] for nothing).");
+                        return err_hint(walk->err, LIST_THEM);
                 }
                 strv_add(ret, entry->d_name);
         }

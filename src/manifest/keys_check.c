@@ -156,17 +156,28 @@ static const KeyTable http_table = KEY_TABLE("an http check", http_keys);
 
 /* ---- tcp, command, log ---- */
 
+/* "host:${port}": the port is the process's, filled in when that is known (settle.c). */
+static char *tcp_sample(const char *text) {
+        static const char port[] = ":${port}";
+        if (!str_ends(text, port))
+                return str_copy(text);
+        return str_format("%.*s:1", (int)(strlen(text) - strlen(port)), text);
+}
+
 static bool tcp_read(Reader *r, const Key *key, const Node *node, void *field) {
         CheckSpec *check = field;
         scoped(free_str) char *text = text_read(r, key, node);
         if (!text)
                 return false;
-        const char *problem = address_problem(text);
+        scoped(free_str) char *sample = tcp_sample(text);
+        const char *problem = address_problem(sample);
         if (problem)
                 return finding_add(r->findings,
                         &(Finding){.at = node->at, .expected = key->type->expected}, "\"%s\" %s",
                         r->path.text, problem);
-        url_split(text, &check->host, &check->port);
+        url_split(sample, &check->host, &check->port);
+        if (!str_equal(sample, text))
+                check->port = 0;
         check->title = TAKE(text);
         return true;
 }
@@ -200,7 +211,7 @@ static const KeyTable log_table = KEY_TABLE("a log check", log_keys);
 
 static const Key kind_keys[] = {
         {.name = "http", .type = &type_map, .inner = &http_table, .flags = KEY_ONE_OF},
-        {.name = "tcp", .type = &type_tcp, .flags = KEY_ONE_OF},
+        {.name = "tcp", .type = &type_tcp, .flags = KEY_ONE_OF | KEY_EXPANDS},
         {.name = "command", .type = &type_map, .inner = &command_table, .flags = KEY_ONE_OF},
         {.name = "log", .type = &type_map, .inner = &log_table, .flags = KEY_ONE_OF},
         WITHIN(NULL),

@@ -65,7 +65,7 @@ bool manifest_parse(const char *path, const char *text, size_t bytes, Service **
  * a tracked database, or a directory with a tracked file in it, is code and is left out. NULL: nothing
  * is known of git, then nothing counts as tracked. Each addition has detected = true and an Origin
  * "detected: ...". Does nothing (and succeeds) when contents_given. Adds nothing twice. A directory
- * that cannot be read is ERR_IO, never "no data"; too many entries is ERR_REFUSED with the hint to
+ * that cannot be read is ERR_IO, never "no data"; too many entries (or over 200 finds) is ERR_REFUSED with the hint to
  * list contents. A local store below a detected directory is ERR_REFUSED too.
  */
 bool manifest_detect_contents(Service *service, const char *const *tracked, Err *err);

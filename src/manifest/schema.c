@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <string.h>
 
+/* Rules between items compare each with each. */
+enum { ITEMS_MAX = 500 };
+
 /* ---- the walk's place ---- */
 
 size_t path_enter(Reader *r, const char *name) {
@@ -219,6 +222,9 @@ bool items_read(Reader *r, const Node *list, ItemRead *read) {
                 return finding_add(r->findings,
                         &(Finding){.at = list->at, .expected = "expected a list"}, "\"%s\" is %s",
                         r->path.text, node_kind_text(list));
+        if (list->n > ITEMS_MAX)
+                return finding_add(r->findings, &(Finding){.at = list->items[ITEMS_MAX]->at},
+                        "\"%s\" has more than %d items", r->path.text, ITEMS_MAX);
         bool good = true;
         for (size_t i = 0; i < list->n; i++) {
                 size_t where = path_enter_index(r, i);

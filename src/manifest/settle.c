@@ -81,6 +81,19 @@ static bool port_settle(Reader *r) {
         return true;
 }
 
+/* A tcp check of "host:${port}". */
+static void tcp_settle(Service *service) {
+        for (size_t i = 0; i < service->n_checks; i++) {
+                CheckSpec *check = &service->checks[i];
+                if (check->kind != CHECK_TCP || check->port || !service->process.port)
+                        continue;
+                check->port = service->process.port;
+                bool ipv6 = strchr(check->host, ':') != NULL;
+                str_replace_owned(&check->title,
+                        str_format(ipv6 ? "[%s]:%u" : "%s:%u", check->host, check->port));
+        }
+}
+
 static void migrations_settle(Service *service) {
         for (size_t i = 0; i < service->n_migrations; i++) {
                 MigrationSpec *migration = &service->migrations[i];
@@ -168,6 +181,7 @@ bool service_settle(Reader *r, const Node *root) {
         directories_settle(r);
         migrations_settle(r->service);
         bool good = port_settle(r);
+        tcp_settle(r->service);
         good = installed_check(r, root) && good;
         good = configuration_check(r, root) && good;
         good = keep_settle(r, root) && good;

@@ -357,6 +357,10 @@ static const Case urls[] = {
         {"tcp no port", BASE "checks: [ tcp: localhost ]\n",
                 ":5:16: \"checks[0].tcp\" has no port"},
         {"tcp URL", BASE "checks: [ tcp: 'http://a:1' ]\n", ":5:16: \"checks[0].tcp\" is a URL"},
+        {"tcp version", BASE "checks: [ tcp: '${version}:1' ]\n",
+                ":5:16: \"checks[0].tcp\" has a host with"},
+        {"tcp no known port", BASE "checks: [ tcp: 'a:${port}' ]\n",
+                ":5:16: '${port}' is used, but no port"},
         {"tcp colons", BASE "checks: [ tcp: '::1:80' ]\n",
                 ":5:16: \"checks[0].tcp\" has several colons"},
         {"tcp port", BASE "checks: [ tcp: 'a:65536' ]\n", ":5:16: \"checks[0].tcp\" has a port"},
@@ -532,6 +536,19 @@ static void test_ten_findings_and_the_number_of_the_rest(void **unused) {
         assert_true(str_ends(said, "\n/srv/notes/belay.yaml: and 3 more"));
 }
 
+static void test_a_list_has_500_items(void **unused) {
+        (void)unused;
+        scoped(str_done) Str text = {0};
+        str_add(&text, BASE "checks:\n");
+        for (int i = 0; i < 500; i++)
+                str_addf(&text, "  - tcp: a:%d\n", i + 1);
+        assert_null(refusal_of(text.text, text.len));
+        str_add(&text, "  - tcp: a:501\n");
+        scoped(free_str) char *said = refusal_of(text.text, text.len);
+        assert_true(str_starts(
+                said, "/srv/notes/belay.yaml:506:5: \"checks\" has more than 500 items"));
+}
+
 static void test_y21_secrets_are_not_quoted(void **unused) {
         (void)unused;
         static const char *const texts[] = {
@@ -578,6 +595,7 @@ int main(void) {
                 cmocka_unit_test(test_the_whole_form_of_an_error),
                 cmocka_unit_test(test_several_findings_in_the_order_of_the_text),
                 cmocka_unit_test(test_ten_findings_and_the_number_of_the_rest),
+                cmocka_unit_test(test_a_list_has_500_items),
                 cmocka_unit_test(test_y21_secrets_are_not_quoted),
                 cmocka_unit_test(test_a_caret_is_under_its_place),
                 cmocka_unit_test(test_bytes_beyond_text),

@@ -169,6 +169,21 @@ static void test_too_many_entries(void **unused) {
         assert_true(tree_remove(many, NULL));
 }
 
+static void test_too_many_finds(void **unused) {
+        (void)unused;
+        for (int i = 0; i < 201; i++) {
+                scoped(free_str) char *name = str_format("tenants/%d/app.db", i);
+                put_sqlite(name);
+        }
+        scoped(service_freep) Service *service = service_with("");
+        scoped(err_clear) Err err = {0};
+        assert_false(manifest_detect_contents(service, NULL, &err));
+        assert_int_equal(err.code, ERR_REFUSED);
+        assert_non_null(strstr(err.message, "more than 200 places"));
+        scoped(free_str) char *tenants = path_join(dir, "tenants");
+        assert_true(tree_remove(tenants, NULL));
+}
+
 static void test_a_directory_that_is_not_there(void **unused) {
         (void)unused;
         scoped(service_freep) Service *service = service_with("");
@@ -185,6 +200,7 @@ int main(void) {
                 cmocka_unit_test(test_given_contents_are_left_alone),
                 cmocka_unit_test(test_a_store_among_the_data),
                 cmocka_unit_test(test_too_many_entries),
+                cmocka_unit_test(test_too_many_finds),
                 cmocka_unit_test(test_a_directory_that_is_not_there),
         };
         return cmocka_run_group_tests(tests, make_dir, remove_dir);

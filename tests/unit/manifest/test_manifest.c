@@ -313,6 +313,16 @@ static void test_port_is_found_where_it_is_named(void **unused) {
         }
 }
 
+static void test_tcp_on_the_port_of_the_process(void **unused) {
+        (void)unused;
+        scoped(service_freep) Service *s = parsed(PROCESS(", port: 7") REST
+                "checks: [ tcp: 'localhost:${port}', tcp: '[::1]:${port}' ]\n");
+        assert_int_equal(s->checks[0].port, 7);
+        assert_string_equal(s->checks[0].host, "localhost");
+        assert_string_equal(s->checks[0].title, "localhost:7");
+        assert_string_equal(s->checks[1].title, "[::1]:7");
+}
+
 static void test_directories_follow_each_other(void **unused) {
         (void)unused;
         scoped(service_freep) Service *git =
@@ -400,6 +410,7 @@ int main(void) {
                 cmocka_unit_test(test_what_is_watched),
                 cmocka_unit_test(test_every_leaf_has_one_origin),
                 cmocka_unit_test(test_port_is_found_where_it_is_named),
+                cmocka_unit_test(test_tcp_on_the_port_of_the_process),
                 cmocka_unit_test(test_directories_follow_each_other),
                 cmocka_unit_test(test_y21_a_secret_in_clear_is_a_warning),
                 cmocka_unit_test(test_logs_none),

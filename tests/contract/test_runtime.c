@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -244,7 +245,8 @@ static pid_t keeper_pid(World *world) {
 static char *log_text(World *world) {
         scoped(free_str) char *path = world->runtime->log_path(&world->at);
         char *text = NULL;
-        return file_read_if(path, 64 * 1024 * 1024, &text, NULL, NULL) && text ? text : str_copy("");
+        return file_read_if(path, 64 * 1024 * 1024, &text, NULL, NULL) && text ? text
+                                                                               : str_copy("");
 }
 
 static bool log_has(World *world, const char *wanted) {
@@ -293,6 +295,7 @@ static int teardown(void **context) {
                         ;
                 assert_int_equal(count_marked(world), 0);
         }
+        (void)umount2(world->state.root, MNT_DETACH);
         tree_remove(world->dir, NULL);
         service_done(&world->service);
         state_done(&world->state);
@@ -378,7 +381,8 @@ static void a_stop_takes_no_longer_than_the_service(void **context) {
                 best_start = started - stopped < best_start ? started - stopped : best_start;
                 usleep(20000);
         }
-        print_message("stop %.1f ms, start %.1f ms\n", (double)best_stop / 1000, (double)best_start / 1000);
+        print_message("stop %.1f ms, start %.1f ms\n", (double)best_stop / 1000,
+                (double)best_start / 1000);
         assert_true(best_stop < 100000 && best_start < 100000);
 }
 
@@ -495,9 +499,9 @@ static void a_crash_is_restarted_later_and_later(void **context) {
         assert_true(now.last_exit_known && now.wanted_running);
         assert_int_equal(now.last_exit, 3);
         WAIT_FOR(({
-                         scoped(runtime_status_done) RuntimeStatus then = inspect(world);
-                         then.restart_pending;
-                 }),
+                scoped(runtime_status_done) RuntimeStatus then = inspect(world);
+                then.restart_pending;
+        }),
                 1000);
         must_stop(world, 1000);
         scoped(runtime_status_done) RuntimeStatus after = inspect(world);
@@ -511,9 +515,9 @@ static void one_that_was_killed_is_restarted(void **context) {
         scoped(runtime_status_done) RuntimeStatus first = inspect(world);
         kill(first.main.pid, SIGKILL);
         WAIT_FOR(({
-                         scoped(runtime_status_done) RuntimeStatus then = inspect(world);
-                         then.running && then.main.pid != first.main.pid;
-                 }),
+                scoped(runtime_status_done) RuntimeStatus then = inspect(world);
+                then.running &&then.main.pid != first.main.pid;
+        }),
                 3000);
         scoped(runtime_status_done) RuntimeStatus second = inspect(world);
         assert_int_equal(second.restarts, 1);
@@ -563,9 +567,9 @@ static void it_survives_its_keeper(void **context) {
         must_start(world, "1.0.0");
         kill(first.main.pid, SIGKILL);
         WAIT_FOR(({
-                         scoped(runtime_status_done) RuntimeStatus then = inspect(world);
-                         then.running && then.main.pid != first.main.pid;
-                 }),
+                scoped(runtime_status_done) RuntimeStatus then = inspect(world);
+                then.running &&then.main.pid != first.main.pid;
+        }),
                 3000);
         scoped(runtime_status_done) RuntimeStatus second = inspect(world);
         assert_false(second.last_exit_known);
@@ -587,9 +591,9 @@ static void a_dead_keeper_s_dead_service_is_started_again(void **context) {
         assert_true(!dead.running && dead.wanted_running);
         assert_true(world->runtime->ensure(&world->at, NULL));
         WAIT_FOR(({
-                         scoped(runtime_status_done) RuntimeStatus then = inspect(world);
-                         then.running;
-                 }),
+                scoped(runtime_status_done) RuntimeStatus then = inspect(world);
+                then.running;
+        }),
                 3000);
 }
 
@@ -715,6 +719,38 @@ static void a_failing_call_leaves_nothing_half_done(void **context) {
         }
 }
 
+/* A full disk must not keep a rollback from starting the old version. */
+static void a_full_disk_stops_nobody(void **context) {
+        World *world = *context;
+        serve_mode(world, "plain", NULL);
+        if (mount("tmpfs", world->state.root, "tmpfs", 0, "size=256k,mode=0700") < 0)
+                skip();
+        scoped(free_str) char *filler = path_join(world->state.root, "filler");
+        must_start(world, "1.0.0");
+        must_stop(world, 1000);
+        int fd = open(filler, O_WRONLY | O_CREAT, 0600);
+        char block[4096] = "";
+        while (write(fd, block, sizeof(block)) > 0)
+                ;
+        close(fd);
+        must_start(world, "2.0.0");
+        scoped(runtime_status_done) RuntimeStatus full = inspect(world);
+        assert_true(full.running);
+        assert_string_equal(full.version, "2.0.0");
+        must_stop(world, 1000);
+        must_start(world, "3.0.0");
+        assert_int_equal(unlink(filler), 0);
+        /* Written down when there is room again. */
+        WAIT_FOR(({
+                scoped(js_freep) json_t *record =
+                        state_load(&world->state, "notes", "keeper.json", NULL);
+                str_equal(js_str(js_get(record, "spec"), "version"), "3.0.0");
+        }),
+                8000);
+        must_stop(world, 1000);
+        WAIT_FOR(umount2(world->state.root, 0) == 0, 3000);
+}
+
 /* -- port, log, environment, user ------------------------------------------------------------- */
 
 static unsigned free_port(void) {
@@ -735,7 +771,8 @@ static void a_taken_port_names_who_has_it(void **context) {
         serve_mode(world, "port", "${port}");
         pid_t squatter = fork();
         if (squatter == 0) {
-                char *argv[] = {(char[]){"squatter"}, (char[]){"serve"}, (char[]){"port"}, text, NULL};
+                char *argv[] = {
+                        (char[]){"squatter"}, (char[]){"serve"}, (char[]){"port"}, text, NULL};
                 freopen("/dev/null", "w", stdout);
                 execv("/proc/self/exe", argv);
                 _exit(1);
@@ -743,10 +780,10 @@ static void a_taken_port_names_who_has_it(void **context) {
         scoped(err_clear) Err err = {0};
         scoped(free_str) char *pid = str_format("pid %d", (int)squatter);
         WAIT_FOR(({
-                         scoped(runtime_description_done) RuntimeDescription is = {0};
-                         assert_true(world->runtime->describe(&world->at, &is, NULL));
-                         is.port_taken_by != NULL;
-                 }),
+                scoped(runtime_description_done) RuntimeDescription is = {0};
+                assert_true(world->runtime->describe(&world->at, &is, NULL));
+                is.port_taken_by != NULL;
+        }),
                 3000);
         assert_false(start(world, "1.0.0", &err));
         assert_int_equal(err.code, ERR_ANSWER_NO);
@@ -788,7 +825,8 @@ static void the_log_is_rotated_under_the_writer(void **context) {
 }
 
 static bool any_file_has(const char *dir, const char *wanted) {
-        char *argv[] = {(char[]){"grep"}, (char[]){"-rlF"}, (char[]){"--"}, str_copy(wanted), str_copy(dir), NULL};
+        char *argv[] = {(char[]){"grep"}, (char[]){"-rlF"}, (char[]){"--"}, str_copy(wanted),
+                str_copy(dir), NULL};
         const Child grep = {.argv = argv, .what = "grep"};
         scoped(child_result_done) ChildResult result = {0};
         assert_true(child_run(&grep, &result, NULL));
@@ -823,7 +861,8 @@ static void settings_come_from_the_env_file(void **context) {
         world->service.process.port = free_port();
         world->service.process.environment = NEW_ARRAY(Pair, 2);
         world->service.process.environment[0] = (Pair){str_copy("MODE"), str_copy("from manifest")};
-        world->service.process.environment[1] = (Pair){str_copy("RELEASE"), str_copy("v${version}")};
+        world->service.process.environment[1] =
+                (Pair){str_copy("RELEASE"), str_copy("v${version}")};
         world->service.process.n_environment = 2;
         serve_mode(world, "environment", NULL);
         setenv("LEAK", "of the caller", 1);
@@ -1096,6 +1135,7 @@ int main(int argc, char **argv) {
                 TEST(after_a_reboot_it_does_not_run),
                 TEST(a_keeper_may_die_anywhere),
                 TEST(a_failing_call_leaves_nothing_half_done),
+                TEST(a_full_disk_stops_nobody),
                 TEST(a_taken_port_names_who_has_it),
                 TEST(the_log_is_rotated_under_the_writer),
                 TEST(settings_come_from_the_env_file),

@@ -16,8 +16,8 @@ typedef struct Drive {
         const Step **steps; /* of each step of the plan; owned array */
         const EnginePauses *pauses;
         bool recovering;
-        bool abort;    /* before ARM: the run is to end */
-        Err cancelled; /* why, when no step failed */
+        bool abort; /* before ARM: the run is to end */
+        Err why;    /* before ARM: why it ends */
 } Drive;
 
 /* ERR_BUG when the plan names a step that the story does not have. */

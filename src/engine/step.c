@@ -99,6 +99,8 @@ static bool write_failed(
         if (!drive_write(drive, RECORD_FAILED, payload, err))
                 return false;
         step_event(drive, i, "failed", why->message, took_ms);
+        if (!undo && !drive->run->armed && drive->why.code == ERR_NONE)
+                error_from_json(record_of(drive, i)->error, &drive->why);
         bool warning = of(drive, i)->flags & STEP_BEFORE_UNDO || undo || drive->run->committed;
         return !warning || drive_note(drive, i, why->message, err);
 }

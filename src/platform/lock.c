@@ -67,7 +67,8 @@ static bool content_write(int fd, const LockOwner *owner, Err *err) {
         size_t n = strlen(text);
         if (n > CONTENT_MAX)
                 return err_fail(err, ERR_IO, "the description of a lock's owner is too long");
-        if (fault_before("write", "lock") || pwrite(fd, text, n, 0) != (ssize_t)n || ftruncate(fd, (off_t)n) < 0)
+        if (fault_before("write", "lock") || pwrite(fd, text, n, 0) != (ssize_t)n ||
+                ftruncate(fd, (off_t)n) < 0)
                 return err_fail_errno(err, ERR_IO, errno, "writing who has a lock");
         fault_after();
         return true;
@@ -90,9 +91,9 @@ static char *holder_text(int fd) {
                 return str_copy("another process that has not said who it is");
         const char *what = js_str(content, "what"), *since = js_str(content, "since");
         const char *user = js_str(content, "user");
-        scoped(free_str) char *raw = str_format("%s (pid %d, user %s) since %s", what ? what : "a process",
-                                                (int)taker.pid, user ? user : "unknown",
-                                                since ? since : "an unknown time");
+        scoped(free_str) char *raw =
+                str_format("%s (pid %d, user %s) since %s", what ? what : "a process",
+                        (int)taker.pid, user ? user : "unknown", since ? since : "an unknown time");
         scoped(free_str) char *text = str_printable(raw, false);
         if (process_alive(&taker))
                 return TAKE(text);
@@ -102,7 +103,8 @@ static char *holder_text(int fd) {
 static bool locked(const char *path, char *holder, Err *err) {
         scoped(free_str) char *owned = holder;
         err_fail(err, ERR_LOCKED, "'%s' is locked by %s", path, owned);
-        return err_hint(err, "Wait for it to end ('--wait-lock 15m' waits by itself), then try again.");
+        return err_hint(
+                err, "Wait for it to end ('--wait-lock 15m' waits by itself), then try again.");
 }
 
 /* -- taking it ---------------------------------------------------------------------------- */
@@ -129,6 +131,9 @@ static int open_lock_file(const char *path, Err *err) {
         const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
         int fd = open(path, flags);
         if (fd < 0 && errno == ENOENT) {
+                scoped(free_str) char *directory = path_dirname(path);
+                if (!dir_make(directory, err))
+                        return -1;
                 if (fault_before("create", path)) {
                         err_fail_errno(err, ERR_IO, errno, "making lock file '%s'", path);
                         return -1;
@@ -141,7 +146,8 @@ static int open_lock_file(const char *path, Err *err) {
                 bool denied = errno == EACCES || errno == EPERM;
                 err_fail_errno(err, ERR_IO, errno, "opening lock file '%s'", path);
                 if (denied)
-                        err_hint(err, "It belongs to another user: run Belay as that user, or as root.");
+                        err_hint(err,
+                                "It belongs to another user: run Belay as that user, or as root.");
         }
         return fd;
 }
@@ -149,7 +155,8 @@ static int open_lock_file(const char *path, Err *err) {
 /* Somebody may have removed or replaced the file while this process waited for its lock. */
 static bool is_still(int fd, const char *path) {
         struct stat a, b;
-        return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+        return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev &&
+               a.st_ino == b.st_ino;
 }
 
 bool lock_take(const char *path, const LockOwner *owner, int64_t wait_ms, Lock *ret, Err *err) {
@@ -171,12 +178,15 @@ bool lock_take(const char *path, const LockOwner *owner, int64_t wait_ms, Lock *
         }
 }
 
-bool lock_describe(Lock *lock, const LockOwner *owner, Err *err) { return content_write(lock->fd, owner, err); }
+bool lock_describe(Lock *lock, const LockOwner *owner, Err *err) {
+        return content_write(lock->fd, owner, err);
+}
 
 bool lock_take_directory(const char *path, int64_t wait_ms, Lock *ret, Err *err) {
         scoped(close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return err_fail_errno(err, ERR_IO, errno, "opening directory '%s' to lock it", path);
+                return err_fail_errno(
+                        err, ERR_IO, errno, "opening directory '%s' to lock it", path);
         int failed = 0;
         if (!try_until(fd, clock_now_ms() + wait_ms, &failed))
                 return locked(path, lock_holder_text(fd), err);

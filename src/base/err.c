@@ -93,9 +93,10 @@ bool err_hint(Err *err, const char *format, ...) {
                 return false;
         va_list args;
         va_start(args, format);
-        free(err->hint);
-        err->hint = str_vformat(format, args);
+        char *hint = str_vformat(format, args); /* may be made from the old one */
         va_end(args);
+        free(err->hint);
+        err->hint = hint;
         return false;
 }
 

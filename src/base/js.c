@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/own.h"
+#include "base/str.h"
 
 void js_freep(json_t **value) { json_decref(*value); }
 
@@ -56,8 +57,10 @@ char *js_pretty(const json_t *value) { return dump(value, JSON_INDENT(2)); }
 json_t *js_parse(const char *text, size_t bytes, const char *what, Err *err) {
         json_error_t where;
         json_t *value = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &where);
-        if (!value)
-                err_fail(err, ERR_CORRUPT, "'%s' is not valid JSON: %s (line %d)", what, where.text,
-                        where.line);
-        return value;
+        if (value)
+                return value;
+        /* The library's text shows what it stumbled over, as it was. */
+        scoped(free_str) char *why = str_printable(where.text, false);
+        err_fail(err, ERR_CORRUPT, "'%s' is not valid JSON: %s (line %d)", what, why, where.line);
+        return NULL;
 }

@@ -147,6 +147,15 @@ static size_t utf8_length(const unsigned char *s) {
         return 0;
 }
 
+/* Line separators and marks of direction are invisible and can lie (CVE-2021-42574). */
+static bool turns_text(const unsigned char *s) {
+        if (s[0] != 0xE2)
+                return false;
+        bool marks = s[2] == 0x8E || s[2] == 0x8F || (s[2] >= 0xA8 && s[2] <= 0xAE);
+        bool isolates = s[2] >= 0xA6 && s[2] <= 0xA9;
+        return (s[1] == 0x80 && marks) || (s[1] == 0x81 && isolates);
+}
+
 /* Bytes of the character at `s` if it may be shown, else 0. */
 static size_t shown_length(const unsigned char *s, bool keep_newlines) {
         if (*s < 0x20)
@@ -154,10 +163,8 @@ static size_t shown_length(const unsigned char *s, bool keep_newlines) {
         if (*s < 0x80)
                 return *s != 0x7F;
         size_t n = utf8_length(s);
-        /* C1 controls and the bidirectional overrides are invisible and can lie. */
         bool control = n == 2 && s[0] == 0xC2 && s[1] < 0xA0;
-        bool override = n == 3 && s[0] == 0xE2 && s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE;
-        return control || override ? 0 : n;
+        return control || (n == 3 && turns_text(s)) ? 0 : n;
 }
 
 char *str_printable(const char *text, bool keep_newlines) {

@@ -67,11 +67,12 @@ char *bytes_text(uint64_t bytes) {
         static const char *const names[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
         double value = (double)bytes;
         size_t i = 0;
-        while (value >= 1000 && i + 1 < COUNT_OF(names)) {
+        /* 999.5 and more would be written as 1000. */
+        while (value >= 999.5 && i + 1 < COUNT_OF(names)) {
                 value /= 1000;
                 i++;
         }
-        if (i == 0 || value >= 100)
+        if (i == 0 || value >= 99.95)
                 return str_format("%.0f %s", value, names[i]);
         return str_format("%.1f %s", value, names[i]);
 }
@@ -120,6 +121,11 @@ bool time_parse(const char *text, int64_t *ret_unix_ms) {
                 return false;
         time_t seconds = timegm(&parts);
         if (seconds < 0)
+                return false;
+        /* strptime takes a 30th of February, and missing digits: only what comes back the same. */
+        scoped(free_str) char *again = time_text((int64_t)seconds * 1000);
+        size_t n = strlen(text);
+        if ((n != strlen(again) && n != strlen("2026-02-03")) || strncmp(again, text, n) != 0)
                 return false;
         *ret_unix_ms = (int64_t)seconds * 1000;
         return true;

@@ -37,8 +37,9 @@ static bool read_process(pid_t pid, Process *ret) {
         int parent = 0, threads = 0;
         unsigned long long start = 0;
         if (!after || sscanf(after + 1,
-                             " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
-                             &parent, &start) != 3)
+                              " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+                              "%*d %*d %llu",
+                              &state, &parent, &start) != 3)
                 return false;
         *ret = (Process){.pid = pid, .parent = parent, .start = start};
         return (state != 'Z' && state != 'X') || threads > 1;

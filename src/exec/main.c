@@ -46,15 +46,33 @@ static bool read_groups(const char *text, Options *o) {
         return true;
 }
 
-enum { O_STATUS = 1, O_PARENT, O_GRACE, O_UID, O_GID, O_GROUPS, O_CHDIR, O_LOG, O_REPLACE, O_HOLD, O_NULL };
+enum {
+        O_STATUS = 1,
+        O_PARENT,
+        O_GRACE,
+        O_UID,
+        O_GID,
+        O_GROUPS,
+        O_CHDIR,
+        O_LOG,
+        O_REPLACE,
+        O_HOLD,
+        O_NULL
+};
 
 static const struct option names[] = {
-        {"status-fd", required_argument, NULL, O_STATUS}, {"parent", required_argument, NULL, O_PARENT},
-        {"grace-ms", required_argument, NULL, O_GRACE},   {"uid", required_argument, NULL, O_UID},
-        {"gid", required_argument, NULL, O_GID},          {"groups", required_argument, NULL, O_GROUPS},
-        {"chdir", required_argument, NULL, O_CHDIR},      {"log", required_argument, NULL, O_LOG},
-        {"replace", no_argument, NULL, O_REPLACE},        {"hold", no_argument, NULL, O_HOLD},
-        {"stdin-null", no_argument, NULL, O_NULL},        {NULL, 0, NULL, 0},
+        {"status-fd", required_argument, NULL, O_STATUS},
+        {"parent", required_argument, NULL, O_PARENT},
+        {"grace-ms", required_argument, NULL, O_GRACE},
+        {"uid", required_argument, NULL, O_UID},
+        {"gid", required_argument, NULL, O_GID},
+        {"groups", required_argument, NULL, O_GROUPS},
+        {"chdir", required_argument, NULL, O_CHDIR},
+        {"log", required_argument, NULL, O_LOG},
+        {"replace", no_argument, NULL, O_REPLACE},
+        {"hold", no_argument, NULL, O_HOLD},
+        {"stdin-null", no_argument, NULL, O_NULL},
+        {NULL, 0, NULL, 0},
 };
 
 static bool read_number_option(int name, Options *o) {
@@ -126,13 +144,16 @@ static int not_started(const Options *o, const char *step) {
         int failed = errno;
         report(o, "error %d %s", failed, step);
         if (o->status_fd < 0)
-                dprintf(STDERR_FILENO, "belay-exec: %s: %s: %s\n", o->argv[0], step, strerrordesc_np(failed));
+                dprintf(STDERR_FILENO, "belay-exec: %s: %s: %s\n", o->argv[0], step,
+                        strerrordesc_np(failed));
         return EXIT_NOT_STARTED;
 }
 
 /* Not blocking: a FIFO in the log's place would wait for a reader. */
 static bool open_log(const char *path) {
-        int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+        int fd = open(path,
+                O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                0600);
         struct stat st;
         if (fd < 0 || fstat(fd, &st) < 0)
                 return false;
@@ -140,7 +161,8 @@ static bool open_log(const char *path) {
                 errno = EINVAL;
                 return false;
         }
-        bool ok = fcntl(fd, F_SETFL, O_APPEND) == 0 && dup2(fd, STDOUT_FILENO) >= 0 && dup2(fd, STDERR_FILENO) >= 0;
+        bool ok = fcntl(fd, F_SETFL, O_APPEND) == 0 && dup2(fd, STDOUT_FILENO) >= 0 &&
+                  dup2(fd, STDERR_FILENO) >= 0;
         if (fd > STDERR_FILENO)
                 close(fd);
         return ok;
@@ -156,8 +178,9 @@ static bool open_streams(const Options *o) {
 }
 
 static bool change_user(const Options *o) {
-        return !o->as_user || (setgroups(o->n_groups, o->groups) == 0 && setresgid(o->gid, o->gid, o->gid) == 0 &&
-                               setresuid(o->uid, o->uid, o->uid) == 0);
+        return !o->as_user ||
+               (setgroups(o->n_groups, o->groups) == 0 && setresgid(o->gid, o->gid, o->gid) == 0 &&
+                       setresuid(o->uid, o->uid, o->uid) == 0);
 }
 
 /* Not execvp: it hands files without "#!" to a shell, and Belay starts none. */
@@ -213,7 +236,8 @@ int become(const Options *o, pid_t guardian) {
 int main(int argc, char **argv) {
         static Options options = {.status_fd = -1, .grace_ms = 2000};
         if (!read_options(argc, argv, &options)) {
-                dprintf(STDERR_FILENO, "belay-exec: wrong arguments: this program is for Belay's own use\n");
+                dprintf(STDERR_FILENO,
+                        "belay-exec: wrong arguments: this program is for Belay's own use\n");
                 return EXIT_USAGE;
         }
         umask(022);

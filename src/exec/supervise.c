@@ -106,7 +106,8 @@ static void wait_for_news(Supervisor *s) {
 
 static void watch(Supervisor *s) {
         while (reap(s)) {
-                bool over = (s->phase == PHASE_LINGERING || s->phase == PHASE_ENDING) && now_ms() >= s->until;
+                bool over = (s->phase == PHASE_LINGERING || s->phase == PHASE_ENDING) &&
+                            now_ms() >= s->until;
                 if (over)
                         s->phase = PHASE_KILLING;
                 if (s->phase == PHASE_KILLING)
@@ -133,7 +134,8 @@ int supervise(const Options *options) {
         Supervisor s = {.options = options, .program_status = EXIT_NOT_STARTED};
         s.watch_socket = options->status_fd >= 0;
         s.signals = open_signals();
-        if (s.signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) {
+        if (s.signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
+                prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) {
                 report(options, "error %d fork", errno);
                 return EXIT_NOT_STARTED;
         }

@@ -25,9 +25,11 @@ static bool not_executed(const ChildRun *run, Err *err) {
         const char *program = child->argv[0];
         bool by_path = strchr(program, '/') != NULL;
         if (str_equal(run->error_step, "chdir"))
-                return err_fail_errno(err, ERR_TOOL, run->error, "starting %s in '%s'", child->what, child->directory);
+                return err_fail_errno(err, ERR_TOOL, run->error, "starting %s in '%s'", child->what,
+                        child->directory);
         if (str_equal(run->error_step, "user"))
-                return err_fail_errno(err, ERR_TOOL, run->error, "starting %s as user %u", child->what, child->uid);
+                return err_fail_errno(err, ERR_TOOL, run->error, "starting %s as user %u",
+                        child->what, child->uid);
         if (!str_equal(run->error_step, "exec"))
                 return err_fail_errno(err, ERR_TOOL, run->error, "starting %s", child->what);
         if (run->error == ENOENT && !by_path) {
@@ -36,11 +38,13 @@ static bool not_executed(const ChildRun *run, Err *err) {
         }
         err_fail_errno(err, ERR_TOOL, run->error, "starting '%s'", program);
         if (run->error == ENOENT && access(program, F_OK) == 0)
-                return err_hint(err, "The file is there: its first line names an interpreter that is not.");
+                return err_hint(
+                        err, "The file is there: its first line names an interpreter that is not.");
         if (run->error == ENOEXEC)
                 return err_hint(err, "A script needs a first line like '#!/bin/sh'.");
         if (run->error == EACCES)
-                return err_hint(err, "Is it executable for its user? 'chmod +x %s' makes it so.", program);
+                return err_hint(
+                        err, "Is it executable for its user? 'chmod +x %s' makes it so.", program);
         return false;
 }
 
@@ -49,28 +53,35 @@ static bool judge(const ChildRun *run, Err *err) {
         if (run->error)
                 return not_executed(run, err);
         if (run->ended_for == ERR_TIMEOUT) {
-                scoped(free_str) char *limit = duration_text(child->timeout_ms > 0 ? child->timeout_ms : 60000);
-                return err_fail(err, ERR_TIMEOUT, "%s took longer than %s and was ended", child->what, limit);
+                scoped(free_str) char *limit =
+                        duration_text(child->timeout_ms > 0 ? child->timeout_ms : 60000);
+                return err_fail(err, ERR_TIMEOUT, "%s took longer than %s and was ended",
+                        child->what, limit);
         }
         if (run->ended_for == ERR_CANCELLED)
                 return err_fail(err, ERR_CANCELLED, "%s was cancelled", child->what);
         if (!run->exited)
-                return err_fail(err, ERR_TOOL, "%s was ended: its supervisor was killed by somebody else", child->what);
+                return err_fail(err, ERR_TOOL,
+                        "%s was ended: its supervisor was killed by somebody else", child->what);
         return true;
 }
 
 bool child_run(const Child *child, ChildResult *ret, Err *err) {
         int64_t began = clock_now_ms();
         scoped(child_plan_done) ChildPlan plan = {0};
-        scoped(run_done) ChildRun run = {
-                .child = child, .pidfd = -1, .status = -1, .streams = {-1, -1}, .log = -1, .exit_status = -1};
+        scoped(run_done) ChildRun run = {.child = child,
+                .pidfd = -1,
+                .status = -1,
+                .streams = {-1, -1},
+                .log = -1,
+                .exit_status = -1};
         if (child->cancel && child->cancel->requested)
                 return err_fail(err, ERR_CANCELLED, "%s was cancelled", child->what);
         if (!child_plan(child, &plan, err) || !child_start(child, &plan, &run, err))
                 return false;
         /* Killed itself, belay-exec could not end what it had started. */
         if (!child_watch(&run) &&
-            !process_sweep("BELAY_CHILD", plan.mark, 0, clock_now_ms() + SWEEP_MS, err))
+                !process_sweep("BELAY_CHILD", plan.mark, 0, clock_now_ms() + SWEEP_MS, err))
                 return err_context(err, "ending %s", child->what);
         child_result_done(ret);
         *ret = (ChildResult){

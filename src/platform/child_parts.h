@@ -5,10 +5,11 @@
 #include "platform/process.h"
 
 enum {
-        CHILD_GRACE_MS = 2000,  /* between TERM and KILL */
-        CHILD_BEYOND_MS = 3000, /* what belay-exec may take beyond its own limits before it is killed */
-        CHILD_LINGER_MS = 500,  /* belay-exec gives this to what the program left behind */
-        CHILD_STATUS_FD = 3,    /* in belay-exec */
+        CHILD_GRACE_MS = 2000, /* between TERM and KILL */
+        CHILD_BEYOND_MS =
+                3000, /* what belay-exec may take beyond its own limits before it is killed */
+        CHILD_LINGER_MS = 500, /* belay-exec gives this to what the program left behind */
+        CHILD_STATUS_FD = 3,   /* in belay-exec */
 };
 
 /* belay-exec's command line and the program's environment, with the mark to sweep by. */

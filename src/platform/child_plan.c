@@ -11,7 +11,8 @@
 
 enum { PASSWD_ROOM = 16 * 1024, GROUPS_ROOM = 1024 };
 
-static const char DEFAULT_PATH[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+static const char DEFAULT_PATH[] =
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /* -- environment -------------------------------------------------------------------------- */
 
@@ -85,8 +86,8 @@ static bool add_user(const Child *child, Strv *argv, Err *err) {
         if (!child->as_user || (child->uid == geteuid() && child->gid == getegid()))
                 return true;
         if (geteuid() != 0) {
-                err_fail(err, ERR_TOOL, "%s cannot run as user %u: Belay runs as user %u", child->what, child->uid,
-                         geteuid());
+                err_fail(err, ERR_TOOL, "%s cannot run as user %u: Belay runs as user %u",
+                        child->what, child->uid, geteuid());
                 return err_hint(err, "Run Belay as that user, or with sudo.");
         }
         scoped(free_str) char *groups = groups_of(child->uid, child->gid);
@@ -112,8 +113,9 @@ bool child_plan(const Child *child, ChildPlan *ret, Err *err) {
         for (size_t i = 0; child->argv[i]; i++)
                 strv_add(&argv, child->argv[i]);
         random_mark(ret->mark);
-        ret->environment = child->environment ? strv_copy(child->environment)
-                                              : small_environment(child->as_user ? child->uid : geteuid());
+        ret->environment = child->environment
+                                   ? strv_copy(child->environment)
+                                   : small_environment(child->as_user ? child->uid : geteuid());
         set_variable(&ret->environment, "BELAY_CHILD", ret->mark);
         if (child->mark)
                 set_variable(&ret->environment, "BELAY_RUN", child->mark);

@@ -68,8 +68,8 @@ static bool open_ends(const Child *child, ChildRun *run, Ends *ends) {
         int pair[2];
         ends->given[0] = open_input(child->input);
         if (ends->given[0] < 0 || !open_stream(child, &run->streams[0], &ends->given[1]) ||
-            !open_stream(child, &run->streams[1], &ends->given[2]) ||
-            socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                !open_stream(child, &run->streams[1], &ends->given[2]) ||
+                socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
                 return false;
         run->status = moved_up(pair[0]);
         ends->given[CHILD_STATUS_FD] = moved_up(pair[1]);
@@ -82,8 +82,8 @@ static bool open_log(const Child *child, ChildRun *run, Err *err) {
         if (fault_before("create", child->log_path))
                 return err_fail_errno(err, ERR_IO, errno, "opening log '%s'", child->log_path);
         scoped(close_fd) int fd = open(child->log_path,
-                                       O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-                                       0600);
+                O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                0600);
         struct stat st;
         if (fd < 0 || fstat(fd, &st) < 0)
                 return err_fail_errno(err, ERR_IO, errno, "opening log '%s'", child->log_path);
@@ -116,7 +116,8 @@ static int spawn(const ChildPlan *plan, const Ends *ends, pid_t *ret_pid) {
         if (!failed)
                 failed = posix_spawn_file_actions_addclosefrom_np(&actions, CHILD_STATUS_FD + 1);
         if (!failed)
-                failed = posix_spawn(ret_pid, plan->argv[0], &actions, &attributes, plan->argv, plan->environment);
+                failed = posix_spawn(ret_pid, plan->argv[0], &actions, &attributes, plan->argv,
+                        plan->environment);
         posix_spawnattr_destroy(&attributes);
         posix_spawn_file_actions_destroy(&actions);
         return failed;
@@ -127,7 +128,8 @@ static bool helper_failed(const ChildPlan *plan, int failed, Err *err) {
         if (failed == ENOENT || failed == EACCES || failed == ENOEXEC)
                 return err_hint(err, "It belongs beside the program 'belay': install Belay again.");
         if (failed == EAGAIN || failed == ENOMEM)
-                return err_hint(err, "This machine has no room for another process: look at 'ulimit -u' and memory.");
+                return err_hint(err, "This machine has no room for another process: look at "
+                                     "'ulimit -u' and memory.");
         return false;
 }
 

@@ -160,12 +160,15 @@ static void enforce(ChildRun *run, Limits *limits) {
 
 static int time_left(const ChildRun *run, const Limits *limits) {
         int64_t next = limits->give_up;
-        const int64_t others[] = {limits->ask, run->status >= 0 ? limits->kill : INT64_MAX, limits->end};
+        const int64_t others[] = {
+                limits->ask, run->status >= 0 ? limits->kill : INT64_MAX, limits->end};
         for (size_t i = 0; i < COUNT_OF(others); i++)
                 if (others[i] < next)
                         next = others[i];
         int64_t left = next - clock_now_ms();
-        int64_t most = run->pidfd < 0 ? WITHOUT_PIDFD_MS : run->child->cancel ? CANCEL_LOOK_MS : 60000;
+        int64_t most = run->pidfd < 0       ? WITHOUT_PIDFD_MS
+                       : run->child->cancel ? CANCEL_LOOK_MS
+                                            : 60000;
         return left < 0 ? 0 : (int)(left < most ? left : most);
 }
 
@@ -198,7 +201,8 @@ static void listen_once(ChildRun *run, const Limits *limits) {
 static bool reap(ChildRun *run) {
         int status = 0;
         siginfo_t info = {0};
-        bool known = waitid(P_PID, (id_t)run->pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 && info.si_pid != 0;
+        bool known = waitid(P_PID, (id_t)run->pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
+                     info.si_pid != 0;
         bool in_order = !known || info.si_code == CLD_EXITED;
         if (!in_order)
                 (void)kill(-run->pid, SIGKILL);
@@ -209,7 +213,10 @@ static bool reap(ChildRun *run) {
 
 bool child_watch(ChildRun *run) {
         int64_t timeout = run->child->timeout_ms > 0 ? run->child->timeout_ms : 60000;
-        Limits limits = {.ask = clock_now_ms() + timeout, .kill = INT64_MAX, .end = INT64_MAX, .give_up = INT64_MAX};
+        Limits limits = {.ask = clock_now_ms() + timeout,
+                .kill = INT64_MAX,
+                .end = INT64_MAX,
+                .give_up = INT64_MAX};
         while (!helper_is_dead(run) && clock_now_ms() < limits.give_up) {
                 listen_once(run, &limits);
                 enforce(run, &limits);

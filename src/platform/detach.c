@@ -31,7 +31,8 @@ static int highest_kept(const Detached *what) {
 }
 
 /* A descriptor of this process, given as 0, 1 or 2: first copied out of the way of the others. */
-static int give_stream(posix_spawn_file_actions_t *actions, int fd, int as, int above, int *ret_copy) {
+static int give_stream(
+        posix_spawn_file_actions_t *actions, int fd, int as, int above, int *ret_copy) {
         if (fd < 0)
                 return posix_spawn_file_actions_addopen(actions, as, "/dev/null", O_RDWR, 0);
         *ret_copy = fcntl(fd, F_DUPFD_CLOEXEC, above + 1);
@@ -50,8 +51,8 @@ static int close_others(posix_spawn_file_actions_t *actions, const Detached *wha
                 return errno;
         for (struct dirent *entry; (entry = readdir(dir));) {
                 uint64_t fd = 0;
-                if (!str_to_uint(entry->d_name, INT32_MAX, &fd) || fd <= STDERR_FILENO || (int)fd > highest ||
-                    is_kept(what, (int)fd) || (int)fd == dirfd(dir))
+                if (!str_to_uint(entry->d_name, INT32_MAX, &fd) || fd <= STDERR_FILENO ||
+                        (int)fd > highest || is_kept(what, (int)fd) || (int)fd == dirfd(dir))
                         continue;
                 int failed = posix_spawn_file_actions_addclose(actions, (int)fd);
                 if (failed)
@@ -61,7 +62,8 @@ static int close_others(posix_spawn_file_actions_t *actions, const Detached *wha
 }
 
 /* A dup2 of a number onto itself clears its O_CLOEXEC. */
-static int plan_descriptors(posix_spawn_file_actions_t *actions, const Detached *what, int copies[3]) {
+static int plan_descriptors(
+        posix_spawn_file_actions_t *actions, const Detached *what, int copies[3]) {
         const int given[3] = {what->stdin_fd, what->stdout_fd, what->stderr_fd};
         int highest = highest_kept(what), failed = 0;
         for (int i = 0; i < 3 && !failed; i++)
@@ -79,7 +81,8 @@ static Strv own_environment(void) {
         return copy;
 }
 
-static int spawn(const Detached *what, char *const *environment, posix_spawn_file_actions_t *actions, pid_t *ret) {
+static int spawn(const Detached *what, char *const *environment,
+        posix_spawn_file_actions_t *actions, pid_t *ret) {
         posix_spawnattr_t attributes;
         sigset_t none, all;
         sigemptyset(&none);
@@ -87,12 +90,13 @@ static int spawn(const Detached *what, char *const *environment, posix_spawn_fil
         int failed = posix_spawnattr_init(&attributes);
         if (failed)
                 return failed;
-        failed = posix_spawnattr_setflags(&attributes,
-                                          POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        failed = posix_spawnattr_setflags(
+                &attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
         (void)posix_spawnattr_setsigmask(&attributes, &none);
         (void)posix_spawnattr_setsigdefault(&attributes, &all);
         if (!failed)
-                failed = posix_spawn(ret, what->argv[0], actions, &attributes, what->argv, environment);
+                failed = posix_spawn(
+                        ret, what->argv[0], actions, &attributes, what->argv, environment);
         posix_spawnattr_destroy(&attributes);
         return failed;
 }

@@ -28,8 +28,12 @@ static const struct {
         mode_t type;
         const char *name;
 } kinds[] = {
-        {S_IFREG, "a file"},          {S_IFDIR, "a directory"},        {S_IFIFO, "a FIFO"},
-        {S_IFSOCK, "a socket"},       {S_IFCHR, "a character device"}, {S_IFBLK, "a block device"},
+        {S_IFREG, "a file"},
+        {S_IFDIR, "a directory"},
+        {S_IFIFO, "a FIFO"},
+        {S_IFSOCK, "a socket"},
+        {S_IFCHR, "a character device"},
+        {S_IFBLK, "a block device"},
         {S_IFLNK, "a symbolic link"},
 };
 
@@ -79,7 +83,8 @@ static ssize_t read_some(int fd, void *room, size_t n) {
 
 static bool over_limit(const char *path, size_t limit, Err *err) {
         scoped(free_str) char *text = bytes_text(limit);
-        return err_fail(err, ERR_CORRUPT, "'%s' is larger than the limit of %s (%zu bytes)", path, text, limit);
+        return err_fail(err, ERR_CORRUPT, "'%s' is larger than the limit of %s (%zu bytes)", path,
+                text, limit);
 }
 
 /* Reads to the end rather than to the size: /proc says 0, and a file may grow. */
@@ -272,8 +277,10 @@ bool disk_free(const char *path, uint64_t *ret_bytes, Err *err) {
         scoped(free_str) char *at = str_copy(path);
         struct statvfs fs;
         while (statvfs(at, &fs) < 0) {
-                if ((errno != ENOENT && errno != ENOTDIR) || str_equal(at, "/") || str_equal(at, "."))
-                        return err_fail_errno(err, ERR_IO, errno, "asking for the free space of '%s'", path);
+                if ((errno != ENOENT && errno != ENOTDIR) || str_equal(at, "/") ||
+                        str_equal(at, "."))
+                        return err_fail_errno(
+                                err, ERR_IO, errno, "asking for the free space of '%s'", path);
                 str_replace_owned(&at, path_dirname(at));
         }
         *ret_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
@@ -285,20 +292,23 @@ bool disk_free(const char *path, uint64_t *ret_bytes, Err *err) {
 static char *temp_path(const char *path) {
         scoped(free_str) char *dir = path_dirname(path);
         const char *name = path_basename(path);
-        scoped(free_str) char *temp = strlen(name) + sizeof("..belay-tmp") > NAME_MAX
-                                              ? str_format(".%08x.belay-tmp", crc32c(name, strlen(name)))
-                                              : str_format(".%s.belay-tmp", name);
+        scoped(free_str) char *temp =
+                strlen(name) + sizeof("..belay-tmp") > NAME_MAX
+                        ? str_format(".%08x.belay-tmp", crc32c(name, strlen(name)))
+                        : str_format(".%s.belay-tmp", name);
         return path_join(dir, temp);
 }
 
 static bool is_still_at(int fd, const char *path) {
         struct stat a, b;
-        return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+        return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev &&
+               a.st_ino == b.st_ino;
 }
 
 /* What a crashed writer left is removed; that of a living one (it holds a lock on it) is left. */
 static void temp_clear(const char *temp) {
-        scoped(close_fd) int fd = open(temp, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        scoped(close_fd) int fd =
+                open(temp, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT)
                 return;
         if (fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_still_at(fd, temp)))
@@ -316,7 +326,8 @@ static bool temp_create(const char *temp, int *ret_fd, Err *err) {
                 clock_sleep_ms(pause);
                 if (fault_before("create", temp))
                         return err_fail_errno(err, ERR_IO, errno, "creating '%s'", temp);
-                scoped(close_fd) int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+                scoped(close_fd) int fd =
+                        open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
                 if (fd < 0 && (errno != EEXIST || clock_now_ms() > until))
                         return err_fail_errno(err, ERR_IO, errno, "creating '%s'", temp);
                 if (fd < 0) {
@@ -332,7 +343,8 @@ static bool temp_create(const char *temp, int *ret_fd, Err *err) {
 }
 
 /* The umask has no say, and the owner first: a change of owner clears set-uid bits. */
-static bool set_owner_and_mode(int fd, const char *path, const struct stat *like, mode_t mode, Err *err) {
+static bool set_owner_and_mode(
+        int fd, const char *path, const struct stat *like, mode_t mode, Err *err) {
         struct stat now;
         if (fstat(fd, &now) < 0)
                 return err_fail_errno(err, ERR_IO, errno, "looking at '%s'", path);
@@ -343,8 +355,8 @@ static bool set_owner_and_mode(int fd, const char *path, const struct stat *like
         if (fault_before("chmod", path))
                 return err_fail_errno(err, ERR_IO, errno, "setting the mode of '%s'", path);
         if (other_owner && fchown(fd, like->st_uid, like->st_gid) < 0)
-                return err_fail_errno(err, ERR_IO, errno, "giving '%s' to user %u, group %u", path, like->st_uid,
-                                      like->st_gid);
+                return err_fail_errno(err, ERR_IO, errno, "giving '%s' to user %u, group %u", path,
+                        like->st_uid, like->st_gid);
         if (fchmod(fd, mode) < 0)
                 return err_fail_errno(err, ERR_IO, errno, "setting the mode of '%s'", path);
         fault_after();
@@ -366,7 +378,8 @@ static bool content_write(const Content *content, int fd, const char *path, Err 
         for (;;) {
                 ssize_t got = read_some(content->from, room, COPY_BYTES);
                 if (got < 0)
-                        return err_fail_errno(err, ERR_IO, errno, "reading '%s'", content->from_path);
+                        return err_fail_errno(
+                                err, ERR_IO, errno, "reading '%s'", content->from_path);
                 if (got == 0)
                         return true;
                 if (!fd_write_all(fd, room, (size_t)got, path, err))
@@ -381,14 +394,16 @@ static bool rename_over(const char *from, const char *to, Err *err) {
         return true;
 }
 
-static bool replace(const char *path, const Content *content, const struct stat *like, mode_t mode, Err *err) {
+static bool replace(
+        const char *path, const Content *content, const struct stat *like, mode_t mode, Err *err) {
         scoped(free_str) char *temp = temp_path(path);
         scoped(free_str) char *dir = path_dirname(path);
         scoped(close_fd) int fd = -1;
         if (!temp_create(temp, &fd, err))
                 return err_context(err, "writing '%s'", path);
-        bool ok = content_write(content, fd, path, err) && set_owner_and_mode(fd, temp, like, mode, err) &&
-                  fd_sync_whole(fd, path, err) && rename_over(temp, path, err);
+        bool ok = content_write(content, fd, path, err) &&
+                  set_owner_and_mode(fd, temp, like, mode, err) && fd_sync_whole(fd, path, err) &&
+                  rename_over(temp, path, err);
         if (ok)
                 return dir_sync(dir, err);
         if (!fault_before("unlink", temp) && unlink(temp) == 0)
@@ -400,7 +415,8 @@ bool file_write_durable(const char *path, const void *bytes, size_t n, mode_t mo
         return replace(path, &(Content){.bytes = bytes, .n = n, .from = -1}, NULL, mode, err);
 }
 
-bool file_write_durable_like(const char *path, const void *bytes, size_t n, const struct stat *like, Err *err) {
+bool file_write_durable_like(
+        const char *path, const void *bytes, size_t n, const struct stat *like, Err *err) {
         return replace(path, &(Content){.bytes = bytes, .n = n, .from = -1}, like, 0600, err);
 }
 
@@ -432,7 +448,8 @@ bool file_rename(const char *from, const char *to, Err *err) {
 }
 
 bool file_exchange(const char *a, const char *b, Err *err) {
-        if (fault_before("exchange", a) || renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) < 0) {
+        if (fault_before("exchange", a) ||
+                renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) < 0) {
                 bool unknown = errno == EINVAL || errno == ENOSYS;
                 err_fail_errno(err, ERR_IO, errno, "exchanging '%s' and '%s'", a, b);
                 if (unknown)
@@ -462,7 +479,8 @@ static bool make_one(const char *path, Err *err) {
                 return err_fail_errno(err, ERR_IO, errno, "making directory '%s'", path);
         fault_after();
         struct stat st;
-        if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0777) != 0700 && chmod(path, 0700) < 0)
+        if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0777) != 0700 &&
+                chmod(path, 0700) < 0)
                 return err_fail_errno(err, ERR_IO, errno, "setting the mode of '%s'", path);
         return dir_sync(parent, err);
 }
@@ -472,7 +490,8 @@ bool dir_make(const char *path, Err *err) {
         if (stat(path, &st) == 0) {
                 if (S_ISDIR(st.st_mode))
                         return true;
-                return err_fail(err, ERR_IO, "'%s' is %s, not a directory", path, file_kind(st.st_mode));
+                return err_fail(
+                        err, ERR_IO, "'%s' is %s, not a directory", path, file_kind(st.st_mode));
         }
         if (errno != ENOENT)
                 return err_fail_errno(err, ERR_IO, errno, "looking at '%s'", path);

@@ -23,7 +23,7 @@
 bool file_read(const char *path, size_t limit, char **ret_text, size_t *ret_bytes, Err *err);
 /* The same; an absent file gives true and *ret_text NULL. */
 bool file_read_if(const char *path, size_t limit, char **ret_text, size_t *ret_bytes, Err *err);
-bool file_exists(const char *path);      /* lstat succeeds */
+bool file_exists(const char *path); /* lstat succeeds */
 /* lstat. *ret_there false when there is nothing; any other failure is an error. */
 bool file_stat(const char *path, struct stat *ret, bool *ret_there, Err *err);
 bool file_sha256(const char *path, char ret_hex[65], Err *err);
@@ -38,19 +38,20 @@ char *file_real(const char *path);
  * umask. Two writers of one file take turns. A symbolic link at `path` is itself replaced (file_real
  * first, to write through it). */
 bool file_write_durable(const char *path, const void *bytes, size_t n, mode_t mode, Err *err);
-bool file_write_durable_like(const char *path, const void *bytes, size_t n, const struct stat *like, Err *err);
+bool file_write_durable_like(
+        const char *path, const void *bytes, size_t n, const struct stat *like, Err *err);
 /* Copies bytes, mode and owner to `to` durably (by the same steps). */
 bool file_copy_durable(const char *from, const char *to, Err *err);
 /* Writes all bytes to a descriptor; a fault point each. */
 bool fd_write_all(int fd, const void *bytes, size_t n, const char *what, Err *err);
-bool fd_sync(int fd, const char *what, Err *err);      /* fdatasync */
-bool dir_sync(const char *path, Err *err);             /* fsync of a directory */
+bool fd_sync(int fd, const char *what, Err *err); /* fdatasync */
+bool dir_sync(const char *path, Err *err);        /* fsync of a directory */
 /* mkdir -p with mode 0700 (for what it makes); syncs the parents of what it made. Links to directories
  * on the way are followed. */
 bool dir_make(const char *path, Err *err);
-bool file_rename(const char *from, const char *to, Err *err);            /* and syncs both directories */
-bool file_exchange(const char *a, const char *b, Err *err);              /* RENAME_EXCHANGE, synced */
-bool file_unlink(const char *path, Err *err);                            /* absent is fine; synced */
+bool file_rename(const char *from, const char *to, Err *err); /* and syncs both directories */
+bool file_exchange(const char *a, const char *b, Err *err);   /* RENAME_EXCHANGE, synced */
+bool file_unlink(const char *path, Err *err);                 /* absent is fine; synced */
 /* Removes a file or a whole tree, without following links; absent is fine. With a mount point inside,
  * nothing is removed and the error names it. */
 bool tree_remove(const char *path, Err *err);

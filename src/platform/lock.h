@@ -17,13 +17,13 @@
 #include "base/err.h"
 
 typedef struct Lock {
-        int fd;      /* -1: not held */
+        int fd; /* -1: not held */
 } Lock;
 #define LOCK_NONE ((Lock){-1})
 
 typedef struct LockOwner {
-        const char *what;  /* "update of notes, run #44" */
-        unsigned run;      /* 0: none */
+        const char *what; /* "update of notes, run #44" */
+        unsigned run;     /* 0: none */
 } LockOwner;
 
 /* Takes the lock of a file (made when absent). Waits up to wait_ms (0: not at all). ERR_LOCKED says who

@@ -30,11 +30,11 @@ static pid_t pid_in_proc_locks(const struct stat *st) {
                 int pid = 0;
                 unsigned major_number = 0, minor_number = 0;
                 uint64_t inode = 0;
-                if (sscanf(line, "%*d: %15s %*s %*s %d %x:%x:%" SCNu64, kind, &pid, &major_number, &minor_number,
-                           &inode) != 5)
+                if (sscanf(line, "%*d: %15s %*s %*s %d %x:%x:%" SCNu64, kind, &pid, &major_number,
+                            &minor_number, &inode) != 5)
                         continue;
-                if (str_equal(kind, "FLOCK") && inode == st->st_ino && major_number == major(st->st_dev) &&
-                    minor_number == minor(st->st_dev))
+                if (str_equal(kind, "FLOCK") && inode == st->st_ino &&
+                        major_number == major(st->st_dev) && minor_number == minor(st->st_dev))
                         return pid;
         }
         return 0;
@@ -43,8 +43,8 @@ static pid_t pid_in_proc_locks(const struct stat *st) {
 static bool holds_flock(pid_t pid, const char *number) {
         scoped(free_str) char *path = str_format("/proc/%d/fdinfo/%s", (int)pid, number);
         scoped(free_str) char *text = NULL;
-        return file_read_if(path, PROC_BYTES, &text, NULL, NULL) && text && strstr(text, "\nlock:") &&
-               strstr(text, " FLOCK ");
+        return file_read_if(path, PROC_BYTES, &text, NULL, NULL) && text &&
+               strstr(text, "\nlock:") && strstr(text, " FLOCK ");
 }
 
 static void close_dir(DIR **dir) {
@@ -59,7 +59,8 @@ static bool process_holds(pid_t pid, const struct stat *st) {
                 struct stat other;
                 if (entry->d_name[0] == '.' || fstatat(dirfd(dir), entry->d_name, &other, 0) < 0)
                         continue;
-                if (other.st_dev == st->st_dev && other.st_ino == st->st_ino && holds_flock(pid, entry->d_name))
+                if (other.st_dev == st->st_dev && other.st_ino == st->st_ino &&
+                        holds_flock(pid, entry->d_name))
                         return true;
         }
         return false;

@@ -34,8 +34,10 @@ bool process_stat_parse(const char *text, ProcessStat *ret) {
         ProcessStat stat = {0};
         unsigned long long start = 0;
         if (!after || sscanf(after + 1,
-                             " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %llu",
-                             &stat.state, &stat.parent, &stat.group, &stat.session, &stat.threads, &start) != 6)
+                              " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d "
+                              "%*d %llu",
+                              &stat.state, &stat.parent, &stat.group, &stat.session, &stat.threads,
+                              &start) != 6)
                 return false;
         stat.start_time = start;
         *ret = stat;
@@ -49,7 +51,8 @@ bool process_stat_read(pid_t pid, ProcessStat *ret) {
 
 /* A "zombie" with other threads is one whose first thread has ended: it lives. */
 bool process_stat_is_dead(const ProcessStat *stat) {
-        return (stat->state == 'Z' || stat->state == 'X' || stat->state == 'x') && stat->threads <= 1;
+        return (stat->state == 'Z' || stat->state == 'X' || stat->state == 'x') &&
+               stat->threads <= 1;
 }
 
 static void fill(pid_t pid, uint64_t start_time, ProcessId *ret) {
@@ -75,8 +78,9 @@ ProcessId process_self(void) {
 
 bool process_alive(const ProcessId *id) {
         ProcessStat stat;
-        return id->pid > 0 && strcmp(id->boot_id, clock_boot_id()) == 0 && process_stat_read(id->pid, &stat) &&
-               !process_stat_is_dead(&stat) && stat.start_time == id->start_time;
+        return id->pid > 0 && strcmp(id->boot_id, clock_boot_id()) == 0 &&
+               process_stat_read(id->pid, &stat) && !process_stat_is_dead(&stat) &&
+               stat.start_time == id->start_time;
 }
 
 json_t *process_to_json(const ProcessId *id) {
@@ -90,7 +94,8 @@ json_t *process_to_json(const ProcessId *id) {
 bool process_from_json(const json_t *object, ProcessId *ret) {
         int64_t pid = js_int(object, "pid", -1), start = js_int(object, "start_time", -1);
         const char *boot_id = js_str(object, "boot_id");
-        if (pid < 0 || pid > INT32_MAX || start < 0 || !boot_id || strlen(boot_id) >= sizeof(ret->boot_id))
+        if (pid < 0 || pid > INT32_MAX || start < 0 || !boot_id ||
+                strlen(boot_id) >= sizeof(ret->boot_id))
                 return false;
         *ret = (ProcessId){.pid = (pid_t)pid, .start_time = (uint64_t)start};
         snprintf(ret->boot_id, sizeof(ret->boot_id), "%s", boot_id);
@@ -115,12 +120,15 @@ int process_open(const ProcessId *id) {
 bool process_signal(const ProcessId *id, int signal, Err *err) {
         scoped(close_fd) int fd = process_open(id);
         if (fd < 0)
-                return errno == ESRCH || err_fail_errno(err, ERR_IO, errno, "reaching process %d", (int)id->pid);
+                return errno == ESRCH ||
+                       err_fail_errno(err, ERR_IO, errno, "reaching process %d", (int)id->pid);
         char what[24];
         snprintf(what, sizeof(what), "signal %d", signal);
-        bool failed = fault_before("kill", what) || syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0;
+        bool failed = fault_before("kill", what) ||
+                      syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0;
         if (failed && errno != ESRCH)
-                return err_fail_errno(err, ERR_IO, errno, "sending signal %d to process %d", signal, (int)id->pid);
+                return err_fail_errno(err, ERR_IO, errno, "sending signal %d to process %d", signal,
+                        (int)id->pid);
         if (!failed)
                 fault_after();
         return true;

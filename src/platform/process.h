@@ -24,15 +24,15 @@
 #include "base/str.h"
 
 typedef struct ProcessId {
-        pid_t pid;          /* 0: none */
+        pid_t pid; /* 0: none */
         uint64_t start_time;
         char boot_id[40];
 } ProcessId;
 
 ProcessId process_self(void);
-bool process_identify(pid_t pid, ProcessId *ret);   /* false: there is no such process, or a zombie */
-bool process_alive(const ProcessId *id);            /* a zombie counts as dead */
-json_t *process_to_json(const ProcessId *id);       /* {"pid","start_time","boot_id"}; new reference */
+bool process_identify(pid_t pid, ProcessId *ret); /* false: there is no such process, or a zombie */
+bool process_alive(const ProcessId *id);          /* a zombie counts as dead */
+json_t *process_to_json(const ProcessId *id); /* {"pid","start_time","boot_id"}; new reference */
 bool process_from_json(const json_t *object, ProcessId *ret);
 /* A pidfd of exactly this process, or -1 (errno ESRCH when it is gone). */
 int process_open(const ProcessId *id);
@@ -46,19 +46,20 @@ typedef struct Cancel {
 } Cancel;
 
 typedef struct Child {
-        char *const *argv;         /* NULL-terminated; argv[0] found in PATH */
-        const char *directory;     /* NULL: Belay's own */
-        char *const *environment;  /* the whole environment; NULL: a small clean one (PATH, HOME, LANG, TZ, USER) */
-        uid_t uid;                 /* only used when `as_user` */
+        char *const *argv;     /* NULL-terminated; argv[0] found in PATH */
+        const char *directory; /* NULL: Belay's own */
+        char *const *
+                environment; /* the whole environment; NULL: a small clean one (PATH, HOME, LANG, TZ, USER) */
+        uid_t uid;           /* only used when `as_user` */
         gid_t gid;
-        bool as_user;              /* with initgroups for uid; another user than one's own needs root */
-        const char *input;         /* standard input text, or NULL for /dev/null */
-        int64_t timeout_ms;        /* 0: a minute. Then TERM to all of its tree, KILL 2 s later */
-        const char *what;          /* "git fetch", for messages */
-        const char *mark;          /* value of BELAY_RUN in its environment, or NULL */
-        const char *log_path;      /* both outputs are also appended here as they come, or NULL; a full
+        bool as_user;         /* with initgroups for uid; another user than one's own needs root */
+        const char *input;    /* standard input text, or NULL for /dev/null */
+        int64_t timeout_ms;   /* 0: a minute. Then TERM to all of its tree, KILL 2 s later */
+        const char *what;     /* "git fetch", for messages */
+        const char *mark;     /* value of BELAY_RUN in its environment, or NULL */
+        const char *log_path; /* both outputs are also appended here as they come, or NULL; a full
                                     * disk does not end the program: the log then misses what follows */
-        const Cancel *cancel;      /* may be NULL */
+        const Cancel *cancel; /* may be NULL */
         /* Called once with the identity of the program itself, which does not run its first instruction
          * before this returns: for what must be journaled (migrations); may be NULL. */
         void (*started)(void *context, const ProcessId *id);
@@ -66,8 +67,9 @@ typedef struct Child {
 } Child;
 
 typedef struct ChildResult {
-        int exit_status;    /* 0..255; 128 + signal when a signal ended it */
-        char *out, *err;    /* owned, NUL-terminated, printable not guaranteed; cut at LIMIT_CHILD_OUTPUT */
+        int exit_status; /* 0..255; 128 + signal when a signal ended it */
+        char *out,
+                *err; /* owned, NUL-terminated, printable not guaranteed; cut at LIMIT_CHILD_OUTPUT */
         bool out_cut;
         int64_t took_ms;
 } ChildResult;
@@ -92,15 +94,16 @@ int process_find_marked(const char *name, const char *value, ProcessId *ret, int
  * standard streams on /dev/null but those given, `keep_fds` kept open with the same numbers. */
 typedef struct Detached {
         char *const *argv;
-        char *const *environment; /* NULL: this process's own, without BELAY_RUN */
-        const int *keep_fds;      /* -1 terminated, or NULL */
+        char *const *environment;           /* NULL: this process's own, without BELAY_RUN */
+        const int *keep_fds;                /* -1 terminated, or NULL */
         int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
 } Detached;
 /* It stays a child of the caller until the caller ends: a caller that lives on calls waitpid(ret->pid)
  * when process_alive(ret) has become false (a dead child counts as dead there, waited for or not). */
 bool process_start_detached(const Detached *what, ProcessId *ret, Err *err);
 
-char *process_own_path(void);     /* /proc/self/exe resolved; owned */
-char *process_helper_path(void);  /* belay-exec: $BELAY_EXEC, beside the binary, or ../libexec/belay; owned */
+char *process_own_path(void); /* /proc/self/exe resolved; owned */
+char *process_helper_path(
+        void); /* belay-exec: $BELAY_EXEC, beside the binary, or ../libexec/belay; owned */
 
 #endif

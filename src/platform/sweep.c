@@ -36,7 +36,8 @@ static bool carries(pid_t pid, const char *entry) {
         scoped(free_str) char *path = str_format("/proc/%d/environ", (int)pid);
         scoped(free_str) char *block = NULL;
         size_t bytes = 0;
-        return file_read_if(path, ENVIRON_MAX, &block, &bytes, NULL) && block && has_entry(block, bytes, entry);
+        return file_read_if(path, ENVIRON_MAX, &block, &bytes, NULL) && block &&
+               has_entry(block, bytes, entry);
 }
 
 int process_find_marked(const char *name, const char *value, ProcessId *ret, int room, Err *err) {
@@ -53,7 +54,8 @@ int process_find_marked(const char *name, const char *value, ProcessId *ret, int
                         continue;
                 /* Identified before and after: the environment read is that of this process. */
                 ProcessId id;
-                if (process_identify((pid_t)pid, &id) && carries((pid_t)pid, entry) && process_alive(&id))
+                if (process_identify((pid_t)pid, &id) && carries((pid_t)pid, entry) &&
+                        process_alive(&id))
                         ret[found++] = id;
         }
         return found;
@@ -83,8 +85,9 @@ bool process_sweep(const char *name, const char *value, int64_t grace_ms, int64_
                 if (clock_now_ms() >= kill_from && !signal_all(found, n, SIGKILL, err))
                         return false;
                 if (clock_now_ms() > until)
-                        return err_fail(err, ERR_TIMEOUT, "%d processes with %s=%s cannot be ended, the first is %d", n,
-                                        name, value, (int)found[0].pid);
+                        return err_fail(err, ERR_TIMEOUT,
+                                "%d processes with %s=%s cannot be ended, the first is %d", n, name,
+                                value, (int)found[0].pid);
                 clock_sleep_ms(SCAN_PAUSE_MS);
         }
         return true;

@@ -75,7 +75,8 @@ static bool list_names(int fd, const char *path, Level *level, Err *err) {
                 errno = 0;
                 struct dirent *entry = readdir(dir);
                 if (!entry)
-                        return errno == 0 || err_fail_errno(err, ERR_IO, errno, "reading directory '%s'", path);
+                        return errno == 0 ||
+                               err_fail_errno(err, ERR_IO, errno, "reading directory '%s'", path);
                 if (!str_equal(entry->d_name, ".") && !str_equal(entry->d_name, ".."))
                         PUSH(level->names, level->count, str_copy(entry->d_name));
         }
@@ -88,15 +89,18 @@ static bool same_inode(const struct stat *a, const struct stat *b) {
 /* A bind mount of the same file system has the same device number; only the kernel's word tells. */
 static bool is_mount_point(const Entry *entry) {
         struct statx st;
-        if (statx(entry->dir, entry->name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0)
+        if (statx(entry->dir, entry->name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) <
+                0)
                 return false;
         return st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
 }
 
-static bool refuse_mounts(const Walk *walk, const Entry *entry, const struct stat *above, Err *err) {
+static bool refuse_mounts(
+        const Walk *walk, const Entry *entry, const struct stat *above, Err *err) {
         if (!walk->one_file_system || (entry->st.st_dev == above->st_dev && !is_mount_point(entry)))
                 return true;
-        err_fail(err, ERR_IO, "'%s' is a mount point: another file system begins there", entry->path);
+        err_fail(err, ERR_IO, "'%s' is a mount point: another file system begins there",
+                entry->path);
         return err_hint(err, "Unmount it ('umount %s'), then try again.", entry->path);
 }
 
@@ -120,7 +124,8 @@ static bool enter(const Walk *walk, const Entry *entry, Levels *levels, int *fd,
         if (below < 0 || fstat(below, &st) < 0)
                 return err_fail_errno(err, ERR_IO, errno, "opening directory '%s'", entry->path);
         if (!same_inode(&st, &entry->st))
-                return err_fail(err, ERR_IO, "'%s' was replaced while it was being read", entry->path);
+                return err_fail(
+                        err, ERR_IO, "'%s' was replaced while it was being read", entry->path);
         if (!list_names(below, entry->path, &level, err)) {
                 level_done(&level);
                 return false;
@@ -159,7 +164,8 @@ static bool step(const Walk *walk, Levels *levels, int *fd, Str *path, Err *err)
         str_addf(path, "/%s", name);
         Entry entry = {.dir = *fd, .name = name, .path = path->text};
         if (fstatat(*fd, name, &entry.st, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT || err_fail_errno(err, ERR_IO, errno, "looking at '%s'", path->text);
+                return errno == ENOENT ||
+                       err_fail_errno(err, ERR_IO, errno, "looking at '%s'", path->text);
         if (!refuse_mounts(walk, &entry, &level->st, err))
                 return false;
         return S_ISDIR(entry.st.st_mode) ? enter(walk, &entry, levels, fd, err)
@@ -173,7 +179,10 @@ static bool finish(const Walk *walk, Levels *levels, int *fd, Str *path, Err *er
         if (!leave(levels, fd, path->text, err))
                 return false;
         Level *above = level - 1;
-        Entry entry = {.dir = *fd, .name = above->names[above->next - 1], .path = path->text, .st = level->st};
+        Entry entry = {.dir = *fd,
+                .name = above->names[above->next - 1],
+                .path = path->text,
+                .st = level->st};
         bool ok = walk->visit(&entry, walk->context, err);
         level_done(level);
         levels->count--;
@@ -193,7 +202,8 @@ static bool walk_below(const Walk *walk, const Entry *top, Err *err) {
                 bool more = level->next < level->count;
                 if (!more && levels.count == 1)
                         return true;
-                bool ok = more ? step(walk, &levels, &fd, &path, err) : finish(walk, &levels, &fd, &path, err);
+                bool ok = more ? step(walk, &levels, &fd, &path, err)
+                               : finish(walk, &levels, &fd, &path, err);
                 if (!ok)
                         return false;
         }
@@ -206,7 +216,8 @@ static bool walk_all(const Walk *walk, const char *path, bool *ret_there, Err *e
                 return false;
         if (!*ret_there)
                 return true;
-        if (walk->one_file_system && S_ISDIR(top.st.st_mode) && !refuse_mounts(walk, &top, &top.st, err))
+        if (walk->one_file_system && S_ISDIR(top.st.st_mode) &&
+                !refuse_mounts(walk, &top, &top.st, err))
                 return false;
         if (S_ISDIR(top.st.st_mode) && !walk_below(walk, &top, err))
                 return false;
@@ -247,11 +258,13 @@ static bool visit_sync(const Entry *entry, void *context, Err *err) {
         bool directory = S_ISDIR(entry->st.st_mode);
         if (!directory && !S_ISREG(entry->st.st_mode))
                 return true;
-        scoped(close_fd) int fd = openat(entry->dir, entry->name,
-                                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        scoped(close_fd) int fd = openat(
+                entry->dir, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (fd < 0)
-                return errno == ENOENT || err_fail_errno(err, ERR_IO, errno, "opening '%s'", entry->path);
-        return directory ? fd_sync_directory(fd, entry->path, err) : fd_sync_whole(fd, entry->path, err);
+                return errno == ENOENT ||
+                       err_fail_errno(err, ERR_IO, errno, "opening '%s'", entry->path);
+        return directory ? fd_sync_directory(fd, entry->path, err)
+                         : fd_sync_whole(fd, entry->path, err);
 }
 
 static bool need_there(bool there, const char *path, Err *err) {
@@ -260,7 +273,8 @@ static bool need_there(bool there, const char *path, Err *err) {
 
 bool tree_sync(const char *path, Err *err) {
         bool there = false;
-        return walk_all(&(Walk){.visit = visit_sync}, path, &there, err) && need_there(there, path, err);
+        return walk_all(&(Walk){.visit = visit_sync}, path, &there, err) &&
+               need_there(there, path, err);
 }
 
 static bool visit_size(const Entry *entry, void *context, Err *err) {
@@ -275,7 +289,7 @@ bool tree_size(const char *path, uint64_t *ret_bytes, Err *err) {
         bool there = false;
         uint64_t sum = 0;
         if (!walk_all(&(Walk){.visit = visit_size, .context = &sum}, path, &there, err) ||
-            !need_there(there, path, err))
+                !need_there(there, path, err))
                 return false;
         *ret_bytes = sum;
         return true;

@@ -61,7 +61,8 @@ static pid_t pid_in(const char *name) {
         for (int tries = 0; tries < 300; tries++) {
                 scoped(free_str) char *text = NULL;
                 uint64_t pid = 0;
-                if (file_read_if(path, 64, &text, NULL, NULL) && text && str_to_uint(str_trim(text), INT32_MAX, &pid))
+                if (file_read_if(path, 64, &text, NULL, NULL) && text &&
+                        str_to_uint(str_trim(text), INT32_MAX, &pid))
                         return (pid_t)pid;
                 clock_sleep_ms(10);
         }
@@ -106,8 +107,8 @@ static void death_by_signal_is_128_and_more(void **state) {
 static void arguments_arrive_as_they_are(void **state) {
         (void)state;
         scoped(child_result_done) ChildResult result = {0};
-        char *argv[] = {(char[]){"printf"}, (char[]){"[%s]"}, (char[]){"a b"}, (char[]){""}, (char[]){"$HOME;*"},
-                        (char[]){"--uid"},  (char[]){"-"},    NULL};
+        char *argv[] = {(char[]){"printf"}, (char[]){"[%s]"}, (char[]){"a b"}, (char[]){""},
+                (char[]){"$HOME;*"}, (char[]){"--uid"}, (char[]){"-"}, NULL};
         succeeds(&(Child){.argv = argv, .what = "test"}, &result);
         assert_string_equal(result.out, "[a b][][$HOME;*][--uid][-]");
 }
@@ -115,7 +116,8 @@ static void arguments_arrive_as_they_are(void **state) {
 static void big_output_is_cut_and_drained(void **state) {
         (void)state;
         scoped(child_result_done) ChildResult result = {0};
-        Child child = {.argv = SHELL("head -c 40000000 /dev/zero | tr '\\0' x; echo done >&2"), .what = "test"};
+        Child child = {.argv = SHELL("head -c 40000000 /dev/zero | tr '\\0' x; echo done >&2"),
+                .what = "test"};
         succeeds(&child, &result);
         assert_int_equal(result.exit_status, 0);
         assert_true(result.out_cut);
@@ -126,7 +128,8 @@ static void big_output_is_cut_and_drained(void **state) {
 static void output_at_the_limit_is_whole(void **state) {
         (void)state;
         scoped(child_result_done) ChildResult result = {0};
-        succeeds(&(Child){.argv = SHELL("head -c 16777216 /dev/zero | tr '\\0' x"), .what = "test"}, &result);
+        succeeds(&(Child){.argv = SHELL("head -c 16777216 /dev/zero | tr '\\0' x"), .what = "test"},
+                &result);
         assert_false(result.out_cut);
         assert_int_equal(strlen(result.out), LIMIT_CHILD_OUTPUT);
 }
@@ -156,8 +159,11 @@ static void works_with_the_callers_streams_closed(void **state) {
                 close(0);
                 close(1);
                 close(2);
-                bool ok = child_run(&(Child){.argv = SHELL("cat; echo out; echo err >&2"), .what = "t"}, &result, NULL);
-                _exit(ok && str_equal(result.out, "out\n") && str_equal(result.err, "err\n") ? 0 : 1);
+                bool ok = child_run(
+                        &(Child){.argv = SHELL("cat; echo out; echo err >&2"), .what = "t"},
+                        &result, NULL);
+                _exit(ok && str_equal(result.out, "out\n") && str_equal(result.err, "err\n") ? 0
+                                                                                             : 1);
         }
         int status = 0;
         assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -169,7 +175,9 @@ static void no_descriptor_leaks_into_it(void **state) {
         scoped(child_result_done) ChildResult result = {0};
         int leak = fcntl(0, F_DUPFD, 3);
         assert_true(leak >= 3);
-        succeeds(&(Child){.argv = (char *[]){(char[]){"ls"}, (char[]){"/proc/self/fd"}, NULL}, .what = "t"}, &result);
+        succeeds(&(Child){.argv = (char *[]){(char[]){"ls"}, (char[]){"/proc/self/fd"}, NULL},
+                         .what = "t"},
+                &result);
         close(leak);
         assert_string_equal(result.out, "0\n1\n2\n3\n"); /* 3 is ls' own, the directory */
 }
@@ -182,7 +190,9 @@ static void signals_are_as_a_program_expects(void **state) {
         sigprocmask(SIG_SETMASK, &all, &before);
         struct sigaction ignore = {.sa_handler = SIG_IGN}, was;
         sigaction(SIGPIPE, &ignore, &was);
-        succeeds(&(Child){.argv = SHELL("grep -E 'Sig(Blk|Ign)' /proc/self/status | cut -f2"), .what = "t"}, &result);
+        succeeds(&(Child){.argv = SHELL("grep -E 'Sig(Blk|Ign)' /proc/self/status | cut -f2"),
+                         .what = "t"},
+                &result);
         sigaction(SIGPIPE, &was, NULL);
         sigprocmask(SIG_SETMASK, &before, NULL);
         char *second = NULL;
@@ -194,7 +204,10 @@ static void signals_are_as_a_program_expects(void **state) {
 static void runs_in_its_directory_and_own_session(void **state) {
         (void)state;
         scoped(child_result_done) ChildResult result = {0};
-        succeeds(&(Child){.argv = SHELL("pwd; ps -o sid= -p $$ | tr -d ' '"), .directory = dir, .what = "t"}, &result);
+        succeeds(&(Child){.argv = SHELL("pwd; ps -o sid= -p $$ | tr -d ' '"),
+                         .directory = dir,
+                         .what = "t"},
+                &result);
         scoped(free_str) char *here = str_format("%s\n", dir);
         assert_true(str_starts(result.out, here));
         scoped(free_str) char *own_session = str_format("%d\n", (int)getsid(0));
@@ -207,8 +220,10 @@ static void log_gets_both_outputs(void **state) {
         scoped(free_str) char *log = in_dir("log");
         for (int i = 0; i < 2; i++) {
                 child_result_done(&result);
-                succeeds(&(Child){.argv = SHELL("echo out; sleep 0.05; echo err >&2"), .what = "t", .log_path = log},
-                         &result);
+                succeeds(&(Child){.argv = SHELL("echo out; sleep 0.05; echo err >&2"),
+                                 .what = "t",
+                                 .log_path = log},
+                        &result);
         }
         scoped(free_str) char *text = NULL;
         assert_true(file_read(log, 1000, &text, NULL, NULL));
@@ -236,7 +251,8 @@ static void environment_is_small_and_clean(void **state) {
         assert_non_null(strstr(result.out, "BELAY_RUN=44\n"));
         assert_non_null(strstr(result.out, "BELAY_CHILD="));
         assert_non_null(strstr(result.out, "LANG=C.UTF-8\n"));
-        assert_non_null(strstr(result.out, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"));
+        assert_non_null(strstr(
+                result.out, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"));
         struct passwd *user = getpwuid(geteuid());
         assert_non_null(user);
         scoped(free_str) char *home = str_format("HOME=%s\n", user->pw_dir);
@@ -248,7 +264,8 @@ static void environment_given_is_the_whole(void **state) {
         scoped(child_result_done) ChildResult result = {0};
         char *environment[] = {(char[]){"A=1"}, (char[]){"BELAY_RUN=9"}, NULL};
         char *argv[] = {(char[]){"/usr/bin/env"}, NULL};
-        succeeds(&(Child){.argv = argv, .environment = environment, .what = "t", .mark = "44"}, &result);
+        succeeds(&(Child){.argv = argv, .environment = environment, .what = "t", .mark = "44"},
+                &result);
         assert_true(str_starts(result.out, "A=1\nBELAY_CHILD="));
         assert_non_null(strstr(result.out, "\nBELAY_RUN=44\n"));
         assert_null(strstr(result.out, "BELAY_RUN=9"));
@@ -258,17 +275,20 @@ static void runs_as_another_user(void **state) {
         (void)state;
         struct passwd *nobody = getpwnam("nobody");
         assert_non_null(nobody);
-        Child child = {.argv = SHELL("id -u; id -g; id -G; echo $HOME $USER; echo through >/dev/stdout"),
-                       .uid = nobody->pw_uid, .gid = nobody->pw_gid, .as_user = true, .what = "test"};
+        Child child = {
+                .argv = SHELL("id -u; id -g; id -G; echo $HOME $USER; echo through >/dev/stdout"),
+                .uid = nobody->pw_uid,
+                .gid = nobody->pw_gid,
+                .as_user = true,
+                .what = "test"};
         if (geteuid() != 0) {
                 fails(&child, ERR_TOOL, "cannot run as user");
                 return;
         }
         scoped(child_result_done) ChildResult result = {0};
         succeeds(&child, &result);
-        scoped(free_str) char *expected =
-                str_format("%u\n%u\n%u\n%s nobody\nthrough\n", nobody->pw_uid, nobody->pw_gid, nobody->pw_gid,
-                           nobody->pw_dir);
+        scoped(free_str) char *expected = str_format("%u\n%u\n%u\n%s nobody\nthrough\n",
+                nobody->pw_uid, nobody->pw_gid, nobody->pw_gid, nobody->pw_dir);
         assert_string_equal(result.out, expected);
         /* What it may not enter, it does not enter with root's rights. */
         scoped(free_str) char *closed = in_dir("closed");
@@ -280,8 +300,12 @@ static void runs_as_another_user(void **state) {
 static void own_user_needs_no_root(void **state) {
         (void)state;
         scoped(child_result_done) ChildResult result = {0};
-        succeeds(&(Child){.argv = SHELL("exit 0"), .uid = geteuid(), .gid = getegid(), .as_user = true, .what = "t"},
-                 &result);
+        succeeds(&(Child){.argv = SHELL("exit 0"),
+                         .uid = geteuid(),
+                         .gid = getegid(),
+                         .as_user = true,
+                         .what = "t"},
+                &result);
         assert_int_equal(result.exit_status, 0);
 }
 
@@ -304,7 +328,8 @@ static void what_cannot_be_started(void **state) {
                 char *program;
                 const char *directory, *says, *hint;
         } cases[] = {
-                {(char[]){"no-such-program"}, NULL, "'no-such-program' was not found in PATH", "Install it"},
+                {(char[]){"no-such-program"}, NULL, "'no-such-program' was not found in PATH",
+                        "Install it"},
                 {(char[]){"/nowhere/program"}, NULL, "starting '/nowhere/program'", NULL},
                 {(char[]){""}, NULL, "'' was not found", NULL},
                 {dir, NULL, "Permission denied", NULL},
@@ -324,7 +349,8 @@ static void what_cannot_be_started(void **state) {
                 if (!strstr(err.message, cases[i].says))
                         fail_msg("case %zu: '%s' does not say '%s'", i, err.message, cases[i].says);
                 if (cases[i].hint && (!err.hint || !strstr(err.hint, cases[i].hint)))
-                        fail_msg("case %zu: hint '%s' does not say '%s'", i, err.hint, cases[i].hint);
+                        fail_msg("case %zu: hint '%s' does not say '%s'", i, err.hint,
+                                cases[i].hint);
         }
 }
 
@@ -354,7 +380,10 @@ static void a_deadline_ends_it(void **state) {
         int64_t began = clock_now_ms();
         scoped(err_clear) Err err = {0};
         scoped(child_result_done) ChildResult result = {0};
-        Child child = {.argv = SHELL("echo begun; exec sleep 100"), .timeout_ms = 200, .what = "git fetch", .mark = "t1"};
+        Child child = {.argv = SHELL("echo begun; exec sleep 100"),
+                .timeout_ms = 200,
+                .what = "git fetch",
+                .mark = "t1"};
         assert_false(child_run(&child, &result, &err));
         assert_int_equal(err.code, ERR_TIMEOUT);
         assert_string_equal(err.message, "git fetch took longer than 0.2 s and was ended");
@@ -366,16 +395,22 @@ static void a_deadline_ends_it(void **state) {
 static void a_stubborn_program_is_killed(void **state) {
         (void)state;
         int64_t began = clock_now_ms();
-        fails(&(Child){.argv = SHELL("trap '' TERM; while :; do sleep 1; done"), .timeout_ms = 100, .what = "t",
-                       .mark = "t2"},
-              ERR_TIMEOUT, "longer than 0.1 s");
+        fails(&(Child){.argv = SHELL("trap '' TERM; while :; do sleep 1; done"),
+                      .timeout_ms = 100,
+                      .what = "t",
+                      .mark = "t2"},
+                ERR_TIMEOUT, "longer than 0.1 s");
         assert_in_range(clock_now_ms() - began, 2000, 4000);
         assert_int_equal(marked("t2"), 0);
 }
 
 static void a_stopped_program_is_ended(void **state) {
         (void)state;
-        fails(&(Child){.argv = SHELL("kill -STOP $$"), .timeout_ms = 100, .what = "t", .mark = "t3"}, ERR_TIMEOUT, "t");
+        fails(&(Child){.argv = SHELL("kill -STOP $$"),
+                      .timeout_ms = 100,
+                      .what = "t",
+                      .mark = "t3"},
+                ERR_TIMEOUT, "t");
         assert_int_equal(marked("t3"), 0);
 }
 
@@ -383,8 +418,9 @@ static void a_stopped_program_is_ended(void **state) {
 static char *escape_script(const char *pid_file, const char *then) {
         scoped(free_str) char *path = in_dir(pid_file);
         (void)unlink(path);
-        return str_format("env -i setsid sh -c 'trap \"\" TERM HUP; echo $$ >%s.new; mv %s.new %s; exec sleep 100' &\n%s",
-                          path, path, path, then);
+        return str_format("env -i setsid sh -c 'trap \"\" TERM HUP; echo $$ >%s.new; mv %s.new %s; "
+                          "exec sleep 100' &\n%s",
+                path, path, path, then);
 }
 
 static void what_is_left_behind_is_ended(void **state) {
@@ -411,7 +447,8 @@ static void a_deadline_ends_the_whole_tree(void **state) {
         (void)state;
         scoped(free_str) char *script = escape_script("tree", "sleep 100");
         char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, script, NULL};
-        fails(&(Child){.argv = argv, .timeout_ms = 500, .what = "t", .mark = "t4"}, ERR_TIMEOUT, "t");
+        fails(&(Child){.argv = argv, .timeout_ms = 500, .what = "t", .mark = "t4"}, ERR_TIMEOUT,
+                "t");
         ProcessId id;
         assert_false(process_identify(pid_in("tree"), &id));
         assert_int_equal(marked("t4"), 0);
@@ -430,21 +467,23 @@ static void a_cancel_ends_it(void **state) {
         cancel.requested = 0;
         sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, NULL);
         alarm(1);
-        fails(&(Child){.argv = SHELL("sleep 100"), .what = "t", .mark = "t5", .cancel = &cancel}, ERR_CANCELLED,
-              "t was cancelled");
+        fails(&(Child){.argv = SHELL("sleep 100"), .what = "t", .mark = "t5", .cancel = &cancel},
+                ERR_CANCELLED, "t was cancelled");
         assert_in_range(clock_now_ms() - began, 900, 2500);
         assert_int_equal(marked("t5"), 0);
         /* Asked before: not even started. */
         scoped(free_str) char *file = in_dir("never");
         char *argv[] = {(char[]){"touch"}, file, NULL};
-        fails(&(Child){.argv = argv, .what = "t", .cancel = &cancel}, ERR_CANCELLED, "t was cancelled");
+        fails(&(Child){.argv = argv, .what = "t", .cancel = &cancel}, ERR_CANCELLED,
+                "t was cancelled");
         assert_false(file_exists(file));
 }
 
 /* -- deaths ------------------------------------------------------------------------------- */
 
 static pid_t helper_of(pid_t parent) {
-        scoped(free_str) char *path = str_format("/proc/%d/task/%d/children", (int)parent, (int)parent);
+        scoped(free_str) char *path =
+                str_format("/proc/%d/task/%d/children", (int)parent, (int)parent);
         for (int tries = 0; tries < 300; tries++) {
                 scoped(free_str) char *text = NULL;
                 if (file_read_if(path, 4096, &text, NULL, NULL) && text && text[0])
@@ -471,8 +510,9 @@ static pid_t run_beside(char *script, const char *mark, ErrCode expected) {
 static char *tree_script(const char *name) {
         scoped(free_str) char *path = in_dir(name);
         (void)unlink(path);
-        return str_format("setsid sh -c 'trap \"\" TERM HUP; echo $$ >%s.new; mv %s.new %s; exec sleep 100' &\nsleep 100",
-                          path, path, path);
+        return str_format("setsid sh -c 'trap \"\" TERM HUP; echo $$ >%s.new; mv %s.new %s; exec "
+                          "sleep 100' &\nsleep 100",
+                path, path, path);
 }
 
 static void a_killed_helper_takes_all_with_it(void **state) {
@@ -541,11 +581,13 @@ static void on_started(void *context, const ProcessId *id) {
 static void started_comes_before_the_first_instruction(void **state) {
         (void)state;
         scoped(free_str) char *file = in_dir("started");
-        scoped(free_str) char *script = str_format("echo $$ >%s; cut -d' ' -f22 /proc/$$/stat", file);
+        scoped(free_str) char *script =
+                str_format("echo $$ >%s; cut -d' ' -f22 /proc/$$/stat", file);
         Seen seen = {.file = file};
         char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, script, NULL};
         scoped(child_result_done) ChildResult result = {0};
-        succeeds(&(Child){.argv = argv, .what = "t", .started = on_started, .context = &seen}, &result);
+        succeeds(&(Child){.argv = argv, .what = "t", .started = on_started, .context = &seen},
+                &result);
         assert_int_equal(seen.calls, 1);
         assert_false(seen.ran_before);
         assert_int_equal(pid_in("started"), seen.id.pid);
@@ -566,7 +608,10 @@ static void a_death_before_the_journal_knows_runs_nothing(void **state) {
         if (pid == 0) {
                 char *argv[] = {(char[]){"touch"}, file, NULL};
                 ChildResult result = {0};
-                child_run(&(Child){.argv = argv, .what = "t", .mark = "j1", .started = die_in_started}, &result, NULL);
+                child_run(
+                        &(Child){
+                                .argv = argv, .what = "t", .mark = "j1", .started = die_in_started},
+                        &result, NULL);
                 _exit(1);
         }
         int status = 0;
@@ -587,9 +632,14 @@ static void last_lines(void **state) {
                 unsigned lines;
                 const char *expected;
         } cases[] = {
-                {"a\nb\nc\n", "x", 2, "b\nc"}, {"a\nb\n", "x", 9, "a\nb"},     {"", "x\ny\n", 1, "y"},
-                {" \n\n", "x", 1, "x"},        {"", "", 3, ""},                {NULL, NULL, 3, ""},
-                {"a\033[31mb\n", "", 1, "a?[31mb"}, {"one", "", 1, "one"},
+                {"a\nb\nc\n", "x", 2, "b\nc"},
+                {"a\nb\n", "x", 9, "a\nb"},
+                {"", "x\ny\n", 1, "y"},
+                {" \n\n", "x", 1, "x"},
+                {"", "", 3, ""},
+                {NULL, NULL, 3, ""},
+                {"a\033[31mb\n", "", 1, "a?[31mb"},
+                {"one", "", 1, "one"},
         };
         for (size_t i = 0; i < COUNT_OF(cases); i++) {
                 ChildResult result = {.err = str_copy(cases[i].err), .out = str_copy(cases[i].out)};
@@ -606,7 +656,8 @@ static void faults_of_spawn_and_kill(void **state) {
         fails(&(Child){.argv = SHELL("exit 0"), .what = "t"}, ERR_TOOL, "starting Belay's helper");
         /* No signal gets through: the socket's end does it. */
         fault_set("*:fails:2:EIO");
-        fails(&(Child){.argv = SHELL("sleep 100"), .timeout_ms = 100, .what = "t", .mark = "f1"}, ERR_TIMEOUT, "t");
+        fails(&(Child){.argv = SHELL("sleep 100"), .timeout_ms = 100, .what = "t", .mark = "f1"},
+                ERR_TIMEOUT, "t");
         fault_set("");
         assert_int_equal(marked("f1"), 0);
 }
@@ -618,7 +669,8 @@ static void a_death_after_the_start_leaves_nothing(void **state) {
         if (pid == 0) {
                 fault_set("*:after:1");
                 ChildResult result = {0};
-                child_run(&(Child){.argv = SHELL("sleep 100"), .what = "t", .mark = "f2"}, &result, NULL);
+                child_run(&(Child){.argv = SHELL("sleep 100"), .what = "t", .mark = "f2"}, &result,
+                        NULL);
                 _exit(1);
         }
         int status = 0;

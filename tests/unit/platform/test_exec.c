@@ -115,10 +115,11 @@ static void exit_statuses(void **state) {
 static void replaced_by_the_service(void **state) {
         (void)state;
         scoped(free_str) char *log = in_dir("service.log");
-        scoped(free_str) char *words = str_format(
-                "--replace|--stdin-null|--log|%s|--chdir|/usr|%s--|sh|-c|pwd; cat; id -u; umask; ls /proc/self/fd; "
-                "echo pid $$; kill -TERM $$; echo survived",
-                log, geteuid() == 0 ? "--uid|65534|--gid|65534|--groups|65534|" : "");
+        scoped(free_str) char *words =
+                str_format("--replace|--stdin-null|--log|%s|--chdir|/usr|%s--|sh|-c|pwd; cat; id "
+                           "-u; umask; ls /proc/self/fd; "
+                           "echo pid $$; kill -TERM $$; echo survived",
+                        log, geteuid() == 0 ? "--uid|65534|--gid|65534|--groups|65534|" : "");
         int leak = fcntl(0, F_DUPFD, 40);
         pid_t pid = start(words, -1);
         close(leak);
@@ -126,7 +127,7 @@ static void replaced_by_the_service(void **state) {
         scoped(free_str) char *text = NULL;
         assert_true(file_read(log, 10000, &text, NULL, NULL));
         scoped(free_str) char *expected = str_format("/usr\n%u\n0022\n0\n1\n2\n3\npid %d\n",
-                                                     geteuid() == 0 ? 65534 : geteuid(), (int)pid);
+                geteuid() == 0 ? 65534 : geteuid(), (int)pid);
         assert_string_equal(text, expected);
         struct stat st;
         assert_int_equal(stat(log, &st), 0);
@@ -151,7 +152,8 @@ static void logs_are_appended_to_and_never_a_trap(void **state) {
         assert_string_equal(text, "line\nline\n");
         const char *const bad[] = {fifo, link, dir};
         for (size_t i = 0; i < COUNT_OF(bad); i++) {
-                scoped(free_str) char *words = str_format("--replace|--log|%s|--|echo|line", bad[i]);
+                scoped(free_str) char *words =
+                        str_format("--replace|--log|%s|--|echo|line", bad[i]);
                 assert_int_equal(exit_of(start(words, -1)), 127);
         }
         assert_false(file_exists(target));
@@ -196,7 +198,7 @@ static void messages(void **state) {
 static void replacing_says_only_what_fails(void **state) {
         (void)state;
         static const char *const words[] = {"--replace|--status-fd|30|--|sleep|0.3",
-                                            "--replace|--status-fd|30|--|no-such-program"};
+                "--replace|--status-fd|30|--|no-such-program"};
         static const char *const said[] = {"", "error 2 exec"};
         for (size_t i = 0; i < 2; i++) {
                 int pair[2];
@@ -216,7 +218,9 @@ static void the_sockets_end_kills_at_once(void **state) {
         (void)state;
         int pair[2];
         assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-        pid_t pid = start("--status-fd|30|--|sh|-c|trap '' TERM; (trap '' TERM; sleep 60) & sleep 60", pair[1]);
+        pid_t pid =
+                start("--status-fd|30|--|sh|-c|trap '' TERM; (trap '' TERM; sleep 60) & sleep 60",
+                        pair[1]);
         close(pair[1]);
         scoped(free_str) char *first = message(pair[0]);
         assert_true(str_starts(first, "pid "));
@@ -229,7 +233,8 @@ static void the_sockets_end_kills_at_once(void **state) {
 
 static void terminated_with_grace(void **state) {
         (void)state;
-        scoped(free_str) char *parent = str_format("--parent|%d|--grace-ms|300|--|sh|-c|", (int)getpid());
+        scoped(free_str) char *parent =
+                str_format("--parent|%d|--grace-ms|300|--|sh|-c|", (int)getpid());
         static const struct {
                 const char *script;
                 int status;
@@ -246,7 +251,8 @@ static void terminated_with_grace(void **state) {
                 int64_t began = clock_now_ms();
                 assert_int_equal(kill(pid, SIGTERM), 0);
                 assert_int_equal(exit_of(pid), cases[i].status);
-                assert_in_range(clock_now_ms() - began, cases[i].least_ms, cases[i].least_ms + 1000);
+                assert_in_range(
+                        clock_now_ms() - began, cases[i].least_ms, cases[i].least_ms + 1000);
         }
 }
 

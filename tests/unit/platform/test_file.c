@@ -97,10 +97,12 @@ static void what_is_no_file_is_named(void **state) {
         assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
         const struct {
                 const char *path, *kind;
-        } cases[] = {{dir, "a directory"}, {fifo, "a FIFO"}, {path, "a socket"}, {"/dev/zero", "a character device"}};
+        } cases[] = {{dir, "a directory"}, {fifo, "a FIFO"}, {path, "a socket"},
+                {"/dev/zero", "a character device"}};
         for (size_t i = 0; i < COUNT_OF(cases); i++) {
                 scoped(err_clear) Err err = {0};
-                scoped(free_str) char *expected = str_format("'%s' is %s, not a file", cases[i].path, cases[i].kind);
+                scoped(free_str) char *expected =
+                        str_format("'%s' is %s, not a file", cases[i].path, cases[i].kind);
                 char *text = NULL, hex[65];
                 int64_t began = clock_now_ms();
                 assert_false(file_read(cases[i].path, 100, &text, NULL, &err));
@@ -155,9 +157,11 @@ static void sums(void **state) {
         char hex[65];
         put(path, "abc");
         assert_true(file_sha256(path, hex, NULL));
-        assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_string_equal(
+                hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         sha256_hex("", 0, hex);
-        assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_string_equal(
+                hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
 static void real_paths(void **state) {
@@ -168,12 +172,13 @@ static void real_paths(void **state) {
         assert_int_equal(symlink(target, link), 0);
         const struct {
                 const char *name, *expected;
-        } cases[] = {{"real-link", "real"},         {"real-link/new", "real/new"}, {"real-link/new/", "real/new"},
-                     {"real/../real-link", "real"}, {"absent", "absent"},          {"absent/below", NULL},
-                     {"real-link/no/no", NULL}};
+        } cases[] = {{"real-link", "real"}, {"real-link/new", "real/new"},
+                {"real-link/new/", "real/new"}, {"real/../real-link", "real"}, {"absent", "absent"},
+                {"absent/below", NULL}, {"real-link/no/no", NULL}};
         for (size_t i = 0; i < COUNT_OF(cases); i++) {
                 scoped(free_str) char *path = in_dir(cases[i].name);
-                scoped(free_str) char *expected = cases[i].expected ? in_dir(cases[i].expected) : NULL;
+                scoped(free_str) char *expected =
+                        cases[i].expected ? in_dir(cases[i].expected) : NULL;
                 scoped(free_str) char *real = file_real(path);
                 if (!str_equal(real, expected))
                         fail_msg("'%s' gives '%s'", path, real);
@@ -486,7 +491,8 @@ static void exchanges_swept(void **state) {
                 for (int after = 0; after < 2; after++) {
                         put(a, "one");
                         put(b, "two");
-                        scoped(free_str) char *rule = str_format("*:%s:%u", after ? "after" : "die", n);
+                        scoped(free_str) char *rule =
+                                str_format("*:%s:%u", after ? "after" : "die", n);
                         assert_true(WIFSIGNALED(in_child(act_exchange, rule, NULL)));
                         bool exchanged = n > 1 || after;
                         holds(a, exchanged ? "two" : "one");

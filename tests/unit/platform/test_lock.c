@@ -52,7 +52,8 @@ static pid_t holder(bool directory, int64_t hold_ms) {
         if (pid == 0) {
                 Lock lock = LOCK_NONE;
                 LockOwner owner = {.what = "update of notes, run #44", .run = 44};
-                bool ok = directory ? lock_take_directory(dir, 0, &lock, NULL) : lock_take(path, &owner, 0, &lock, NULL);
+                bool ok = directory ? lock_take_directory(dir, 0, &lock, NULL)
+                                    : lock_take(path, &owner, 0, &lock, NULL);
                 if (!ok || write(ends[1], "x", 1) != 1)
                         _exit(1);
                 clock_sleep_ms(hold_ms);
@@ -98,7 +99,8 @@ static void taken_and_released(void **state) {
 static void the_content_is_one_line_of_json(void **state) {
         (void)state;
         scoped(lock_release) Lock lock = LOCK_NONE;
-        LockOwner long_one = {.what = "a very long description of what this is about, \"quoted\"\n", .run = 1};
+        LockOwner long_one = {
+                .what = "a very long description of what this is about, \"quoted\"\n", .run = 1};
         assert_true(lock_take(path, &long_one, 0, &lock, NULL));
         assert_true(lock_describe(&lock, &me, NULL));
         scoped(free_str) char *text = NULL;
@@ -127,8 +129,8 @@ static void contention_names_the_owner(void **state) {
         assert_in_range(clock_now_ms() - began, 0, 200);
         assert_int_equal(err.code, ERR_LOCKED);
         assert_int_equal(lock.fd, -1);
-        scoped(free_str) char *expected =
-                str_format("'%s' is locked by update of notes, run #44 (pid %d, user ", path, (int)pid);
+        scoped(free_str) char *expected = str_format(
+                "'%s' is locked by update of notes, run #44 (pid %d, user ", path, (int)pid);
         assert_true(str_starts(err.message, expected));
         has(err.message, ") since 20");
         has(err.hint, "--wait-lock");
@@ -161,7 +163,8 @@ static void the_dead_hold_nothing(void **state) {
 /* The content is old or absent while the lock is held. */
 static void soberly_said_when_the_owner_is_unknown(void **state) {
         (void)state;
-        static const char *const contents[] = {"", "not JSON\n", "{\"what\":1}\n", "[]\n", "{\"pid\":1}\n"};
+        static const char *const contents[] = {
+                "", "not JSON\n", "{\"what\":1}\n", "[]\n", "{\"pid\":1}\n"};
         for (size_t i = 0; i < COUNT_OF(contents); i++) {
                 pid_t pid = holder(false, 60000);
                 scoped(close_fd) int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
@@ -186,7 +189,10 @@ static void an_inherited_lock_outlives_who_took_it(void **state) {
                 Lock lock = LOCK_NONE;
                 ProcessId id;
                 Detached what = {.argv = (char *[]){(char[]){"/bin/sleep"}, (char[]){"60"}, NULL},
-                                 .keep_fds = (int[]){0, -1}, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
+                        .keep_fds = (int[]){0, -1},
+                        .stdin_fd = -1,
+                        .stdout_fd = -1,
+                        .stderr_fd = -1};
                 if (!lock_take(path, &me, 0, &lock, NULL))
                         _exit(1);
                 what.keep_fds = (int[]){lock.fd, -1};
@@ -233,8 +239,9 @@ static void only_one_of_many_gets_it(void **state) {
                         Lock lock = LOCK_NONE;
                         scoped(free_str) char *text = NULL;
                         uint64_t n = 0;
-                        if (!lock_take(path, &me, 60000, &lock, NULL) || !file_read(counter, 20, &text, NULL, NULL) ||
-                            !str_to_uint(text, 100000, &n))
+                        if (!lock_take(path, &me, 60000, &lock, NULL) ||
+                                !file_read(counter, 20, &text, NULL, NULL) ||
+                                !str_to_uint(text, 100000, &n))
                                 _exit(1);
                         scoped(free_str) char *next = str_format("%d", (int)n + 1);
                         scoped(close_fd) int fd = open(counter, O_WRONLY | O_TRUNC | O_CLOEXEC);

@@ -183,7 +183,8 @@ static void json(void **state) {
                 "{\"pid\":4294967297,\"start_time\":2,\"boot_id\":\"x\"}",
                 "{\"pid\":1,\"start_time\":-2,\"boot_id\":\"x\"}",
                 "{\"pid\":1,\"start_time\":2,\"boot_id\":3}",
-                "{\"pid\":1,\"start_time\":2,\"boot_id\":\"0123456789012345678901234567890123456789\"}",
+                "{\"pid\":1,\"start_time\":2,\"boot_id\":"
+                "\"0123456789012345678901234567890123456789\"}",
         };
         for (size_t i = 0; i < COUNT_OF(bad); i++) {
                 scoped(js_freep) json_t *value = json_loads(bad[i], JSON_DECODE_ANY, NULL);
@@ -244,17 +245,19 @@ static void detached_programs_stand_alone(void **state) {
         setenv("BELAY_KEPT", "yes", 1);
         int leak = fcntl(0, F_DUPFD, 50);
         assert_true(leak >= 50);
-        scoped(free_str) char *script = str_format(
-                "fds=$(ls -l /proc/$$/fd); exec 9>%s/alone; echo \"$fds\" >&9; env >&9; cut -d' ' -f5,6,7 /proc/$$/stat >&9; "
-                "echo pid $$ >&9; echo end >&9",
-                dir);
+        scoped(free_str) char *script =
+                str_format("fds=$(ls -l /proc/$$/fd); exec 9>%s/alone; echo \"$fds\" >&9; env >&9; "
+                           "cut -d' ' -f5,6,7 /proc/$$/stat >&9; "
+                           "echo pid $$ >&9; echo end >&9",
+                        dir);
         ProcessId id = start(script, NULL);
         unsetenv("BELAY_RUN");
         unsetenv("BELAY_KEPT");
         scoped(free_str) char *text = text_of("alone");
         scoped(free_str) char *leaked = str_format(" %d -> ", leak);
         close(leak);
-        scoped(free_str) char *own_session = str_format("\n%d %d 0\npid %d\n", (int)id.pid, (int)id.pid, (int)id.pid);
+        scoped(free_str) char *own_session =
+                str_format("\n%d %d 0\npid %d\n", (int)id.pid, (int)id.pid, (int)id.pid);
         assert_non_null(strstr(text, own_session));
         for (int fd = 0; fd < 3; fd++) {
                 scoped(free_str) char *null = str_format(" %d -> /dev/null", fd);
@@ -273,13 +276,17 @@ static void detached_programs_get_what_is_given(void **state) {
         int a[2], b[2];
         assert_int_equal(pipe2(a, O_CLOEXEC), 0);
         assert_int_equal(pipe2(b, O_CLOEXEC), 0);
-        scoped(free_str) char *script = str_format("read x; echo got $x; echo complaint >&2; echo kept >&%d", b[1]);
+        scoped(free_str) char *script =
+                str_format("read x; echo got $x; echo complaint >&2; echo kept >&%d", b[1]);
         int keep[] = {b[1], -1}, in[2];
         assert_int_equal(pipe2(in, O_CLOEXEC), 0);
         assert_int_equal(write(in[1], "hello\n", 6), 6);
         char *environment[] = {(char[]){"PATH=/bin:/usr/bin"}, NULL};
-        ProcessId id = start(script, &(Detached){.environment = environment, .keep_fds = keep, .stdin_fd = in[0],
-                                                 .stdout_fd = a[1], .stderr_fd = a[1]});
+        ProcessId id = start(script, &(Detached){.environment = environment,
+                                             .keep_fds = keep,
+                                             .stdin_fd = in[0],
+                                             .stdout_fd = a[1],
+                                             .stderr_fd = a[1]});
         close(a[1]);
         close(b[1]);
         assert_int_equal(waitpid(id.pid, NULL, 0), id.pid);
@@ -337,7 +344,10 @@ static void detached_programs_that_cannot_start(void **state) {
 
 static ProcessId start_marked(char *mark, char *script) {
         char *environment[] = {(char[]){"PATH=/bin:/usr/bin"}, mark, NULL};
-        return start(script, &(Detached){.environment = environment, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1});
+        return start(script, &(Detached){.environment = environment,
+                                     .stdin_fd = -1,
+                                     .stdout_fd = -1,
+                                     .stderr_fd = -1});
 }
 
 static void end(const ProcessId *id) {
@@ -368,10 +378,11 @@ static void marks_are_whole_words(void **state) {
 
 static void a_sweep_gives_time_to_end(void **state) {
         (void)state;
-        scoped(free_str) char *gentle = str_format("trap 'echo asked >%s/gentle; exit' TERM; while :; do sleep 0.02; done",
-                                                   dir);
+        scoped(free_str) char *gentle = str_format(
+                "trap 'echo asked >%s/gentle; exit' TERM; while :; do sleep 0.02; done", dir);
         ProcessId a = start_marked((char[]){"BELAY_RUN=test-g"}, gentle);
-        ProcessId b = start_marked((char[]){"BELAY_RUN=test-g"}, (char[]){"trap '' TERM; while :; do sleep 0.02; done"});
+        ProcessId b = start_marked((char[]){"BELAY_RUN=test-g"},
+                (char[]){"trap '' TERM; while :; do sleep 0.02; done"});
         clock_sleep_ms(200);
         int64_t began = clock_now_ms();
         assert_true(process_sweep("BELAY_RUN", "test-g", 400, clock_now_ms() + 5000, NULL));
@@ -390,7 +401,8 @@ static void a_sweep_gives_time_to_end(void **state) {
 
 static void a_sweep_outruns_what_keeps_starting_others(void **state) {
         (void)state;
-        char script[] = "f() { setsid sh -c 'sleep 0.05; exec sleep 60' & }; i=0; while [ $i -lt 200 ]; do f; i=$((i+1)); done";
+        char script[] = "f() { setsid sh -c 'sleep 0.05; exec sleep 60' & }; i=0; while [ $i -lt "
+                        "200 ]; do f; i=$((i+1)); done";
         ProcessId id = start_marked((char[]){"BELAY_RUN=test-many"}, script);
         clock_sleep_ms(150);
         assert_true(process_sweep("BELAY_RUN", "test-many", 0, clock_now_ms() + 10000, NULL));
@@ -445,7 +457,8 @@ static void where_belay_is(void **state) {
 
 int main(int argc, char **argv) {
         if (argc > 1 && strcmp(argv[1], "sweep-self") == 0)
-                return process_sweep("BELAY_RUN", "test-self", 0, clock_now_ms() + 2000, NULL) ? 0 : 1;
+                return process_sweep("BELAY_RUN", "test-self", 0, clock_now_ms() + 2000, NULL) ? 0
+                                                                                               : 1;
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(stat_lines),
                 cmocka_unit_test(a_name_can_try_to_lie),

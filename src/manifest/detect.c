@@ -12,7 +12,7 @@
 #include "manifest/manifest.h"
 #include "manifest/value.h"
 
-enum { DEPTH_MAX = 6, ENTRIES_MAX = 20000, FOUND_MAX = 200 };
+enum { DEPTH_MAX = 6, ENTRIES_MAX = 20000, FOUND_MAX = 200, SQLITE_LEAST = 100 };
 
 /* www.sqlite.org/fileformat.html, 1.3: the first 16 bytes, the NUL included. */
 static const char SQLITE_MAGIC[16] = "SQLite format 3";
@@ -21,12 +21,22 @@ static const char SQLITE_MAGIC[16] = "SQLite format 3";
 
 typedef struct Walk {
         Service *service;
-        const char *const *tracked; /* may be NULL */
-        const char *checkout;       /* what they are relative to */
+        Strv tracked; /* absolute, sorted; NULL: nothing is known of git */
+        size_t n_tracked;
+        const char *mixed; /* the data directory with tracked files that the walk is in, or NULL */
         dev_t device;
         unsigned entries;
         Err *err;
 } Walk;
+
+static int by_text(const void *a, const void *b) {
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void sort(Strv names) {
+        if (names)
+                qsort(names, strv_count(names), sizeof(*names), by_text);
+}
 
 /* Made again by tools, or copies that somebody or Belay itself put aside. */
 static bool is_skipped(const char *name) {
@@ -47,13 +57,42 @@ static bool is_data_name(const char *name) {
         return false;
 }
 
-/* The path itself, or anything below it, is in git. */
-static bool is_tracked(const Walk *walk, const char *path) {
-        for (size_t i = 0; walk->tracked && walk->tracked[i]; i++) {
-                scoped(free_str) char *tracked = path_settle(walk->checkout, walk->tracked[i]);
-                if (path_holds(path, tracked))
+/* Files that only keep an empty directory in git. */
+static bool is_placeholder(const char *path) {
+        static const char *const names[] = {
+                ".gitkeep", ".keep", ".gitignore", "README", "README.md"};
+        for (size_t i = 0; i < COUNT_OF(names); i++)
+                if (strcmp(path_basename(path), names[i]) == 0)
                         return true;
+        return false;
+}
+
+/* Where `text` is, or would be, among the tracked. */
+static size_t place_of(const Walk *walk, const char *text) {
+        size_t low = 0, high = walk->n_tracked;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                if (strcmp(walk->tracked[middle], text) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
         }
+        return low;
+}
+
+static bool file_is_tracked(const Walk *walk, const char *path) {
+        size_t at = walk->tracked ? place_of(walk, path) : 0;
+        return walk->tracked && str_equal(walk->tracked[at], path);
+}
+
+static bool directory_is_tracked(const Walk *walk, const char *path) {
+        scoped(free_str) char *prefix = str_format("%s/", path);
+        if (!walk->tracked)
+                return false;
+        char *const *file = walk->tracked + place_of(walk, prefix);
+        for (; *file && str_starts(*file, prefix); file++)
+                if (!is_placeholder(*file))
+                        return true;
         return false;
 }
 
@@ -107,7 +146,8 @@ static bool walk_directory(Walk *walk, int fd, const char *path, unsigned depth)
 static bool enter(Walk *walk, int dir, const char *name, const char *path, unsigned depth) {
         if (is_store(walk, path))
                 return true;
-        if (is_data_name(name) && !is_tracked(walk, path))
+        bool data = is_data_name(name);
+        if (data && !directory_is_tracked(walk, path))
                 return add(walk, CONTENT_PATH, path);
         if (depth == DEPTH_MAX)
                 return true;
@@ -116,7 +156,23 @@ static bool enter(Walk *walk, int dir, const char *name, const char *path, unsig
         if (fd < 0)
                 return errno == ENOENT ||
                        err_fail_errno(walk->err, ERR_IO, errno, "looking for data in '%s'", path);
-        return walk_directory(walk, TAKE_FD(fd), path, depth + 1);
+        const char *outer = walk->mixed;
+        walk->mixed = data ? path : outer;
+        bool good = walk_directory(walk, TAKE_FD(fd), path, depth + 1);
+        walk->mixed = outer;
+        return good;
+}
+
+/* Whether that is data nobody but a person can tell; it is not passed over in silence. */
+static void mixed_warn(Walk *walk, const char *path) {
+        if (!walk->mixed || file_is_tracked(walk, path) || is_placeholder(path))
+                return;
+        scoped(free_str) char *text =
+                str_format("'%s' holds files of git and others, and is not backed "
+                           "up: list what is data in it under backup.contents",
+                        walk->mixed);
+        if (!strv_contains(walk->service->warnings, text))
+                strv_add(&walk->service->warnings, text);
 }
 
 static bool entry_look(Walk *walk, int dir, const char *name, const char *path, unsigned depth) {
@@ -129,20 +185,19 @@ static bool entry_look(Walk *walk, int dir, const char *name, const char *path, 
         if (S_ISDIR(st.st_mode))
                 return enter(walk, dir, name, path, depth);
         bool sqlite = false;
-        if (!S_ISREG(st.st_mode) || st.st_size < 100)
+        if (!S_ISREG(st.st_mode))
                 return true;
-        if (!is_sqlite(walk, dir, name, path, &sqlite))
+        if (st.st_size >= SQLITE_LEAST && !is_sqlite(walk, dir, name, path, &sqlite))
                 return false;
-        return !sqlite || is_tracked(walk, path) || add(walk, CONTENT_SQLITE, path);
+        if (sqlite)
+                return file_is_tracked(walk, path) || add(walk, CONTENT_SQLITE, path);
+        mixed_warn(walk, path);
+        return true;
 }
 
 static void dir_close(DIR **dir) {
         if (*dir)
                 (void)closedir(*dir);
-}
-
-static int by_name(const void *a, const void *b) {
-        return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* Names first, then looks, in the order of names: the same directory gives the same list each time. */
@@ -170,8 +225,7 @@ static bool names_read(Walk *walk, int fd, const char *path, Strv *ret) {
                 }
                 strv_add(ret, entry->d_name);
         }
-        if (*ret)
-                qsort(*ret, strv_count(*ret), sizeof(**ret), by_name);
+        sort(*ret);
         return true;
 }
 
@@ -203,9 +257,13 @@ bool manifest_detect_contents(Service *service, const char *const *tracked, Err 
         if (fd < 0 || fstat(fd, &st) < 0)
                 return err_fail_errno(
                         err, ERR_IO, errno, "looking for data in '%s'", service->directory);
+        scoped(strv_freep) Strv absolute = NULL;
+        for (; tracked && *tracked; tracked++)
+                strv_push(&absolute, path_join(service->git.directory, *tracked));
+        sort(absolute);
         Walk walk = {.service = service,
-                .tracked = tracked,
-                .checkout = service->git.directory,
+                .tracked = absolute,
+                .n_tracked = strv_count(absolute),
                 .device = st.st_dev,
                 .err = err};
         return walk_directory(&walk, TAKE_FD(fd), service->directory, 1);

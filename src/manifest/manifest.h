@@ -30,7 +30,11 @@
  * git.directory is the runtime's directory where absent and the other way round; both absent: the
  * manifest's own directory. Migration globs and relative commands are left relative: they belong to
  * service->directory. An SQLite path in `migrations.sql.database` is absolute, taken from there.
- * file: secrets are absolute, taken from the manifest's directory.
+ * file: secrets are absolute, taken from the manifest's directory. The port of a tcp check of
+ * "host:${port}" is filled in.
+ *
+ * Two keys are taken that the specification does not show: `timeout` of sql and scripts migrations
+ * (10m by default), and `compatible` of scripts.
  */
 #ifndef BELAY_MANIFEST_MANIFEST_H
 #define BELAY_MANIFEST_MANIFEST_H
@@ -59,14 +63,17 @@ bool manifest_parse(const char *path, const char *text, size_t bytes, Service **
 
 /*
  * For a manifest without `backup.contents`: walks the service's directory (not .git, node_modules,
- * .venv and the like; at most 6 deep, 20,000 entries; no links, no other file system) and adds what
- * is data: SQLite databases by their first bytes, and directories named data, db, storage, uploads,
- * media or var. `tracked` are the paths that git tracks, relative to git.directory, NULL-terminated:
- * a tracked database, or a directory with a tracked file in it, is code and is left out. NULL: nothing
- * is known of git, then nothing counts as tracked. Each addition has detected = true and an Origin
- * "detected: ...". Does nothing (and succeeds) when contents_given. Adds nothing twice. A directory
- * that cannot be read is ERR_IO, never "no data"; too many entries (or over 200 finds) is ERR_REFUSED with the hint to
- * list contents. A local store below a detected directory is ERR_REFUSED too.
+ * .venv and the like, nor copies named .backup or .bak; at most 6 deep, 20,000 entries; no links, no
+ * other file system) and adds what is data: SQLite databases by their first bytes, and directories
+ * named data, db, storage, uploads, media or var. `tracked` are the paths that git tracks, relative to
+ * git.directory, NULL-terminated: a tracked database is code and is left out; so is a directory with
+ * tracked files in it (more than .gitkeep, .gitignore, README), but databases in it are found, and any
+ * other untracked file in it gives a line in service->warnings. NULL: nothing counts as tracked.
+ *
+ * Each addition has detected = true and an Origin "detected: ...". Does nothing (and succeeds) when
+ * contents_given, and a second time. A directory that cannot be read is ERR_IO, never "no data"; too
+ * many entries, over 200 finds, or a local store below a detected directory are ERR_REFUSED with the
+ * hint to list contents. After an error the service's contents are not to be used.
  */
 bool manifest_detect_contents(Service *service, const char *const *tracked, Err *err);
 

@@ -112,7 +112,7 @@ static void test_databases_and_directories(void **unused) {
                           "path:src/media "
                           "path:src/uploads");
         static const char *const all[] = {
-                "app.db", "data/readme", "deep/er/pocket", "src/media/logo.png", NULL};
+                "app.db", "data/readme.txt", "deep/er/pocket", "src/media/logo.png", NULL};
         check_found(all, "sqlite:1/2/3/4/5/six.db sqlite:data/inner.db path:src/uploads");
 }
 
@@ -126,6 +126,26 @@ static void test_origins_and_slugs(void **unused) {
         const Origin *last = &service->origins[service->n_origins - 1];
         assert_string_equal(last->key, "backup.contents[5]");
         assert_string_equal(last->from, "detected: a directory of data");
+}
+
+static void test_mixed_directories_are_said(void **unused) {
+        (void)unused;
+        static const char *const tracked[] = {"src/media/logo.png", "src/uploads/.gitkeep",
+                "data/seed/a.csv", "src/media-x/a", NULL};
+        scoped(service_freep) Service *service = service_with("");
+        assert_true(manifest_detect_contents(service, tracked, NULL));
+        scoped(free_str) char *before = found(service);
+        assert_non_null(strstr(before, "path:src/uploads"));
+        assert_non_null(strstr(before, "sqlite:data/inner.db"));
+        assert_null(service->warnings);
+        put("src/media/user.png", "x", 1);
+        put("src/media/other.png", "x", 1);
+        put("data/seed/b.csv", "x", 1);
+        scoped(service_freep) Service *mixed = service_with("");
+        assert_true(manifest_detect_contents(mixed, tracked, NULL));
+        assert_int_equal(strv_count(mixed->warnings), 2);
+        assert_non_null(strstr(mixed->warnings[0], "/data' holds files of git and others"));
+        assert_non_null(strstr(mixed->warnings[1], "/src/media' holds files of git and others"));
 }
 
 static void test_given_contents_are_left_alone(void **unused) {
@@ -197,6 +217,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_databases_and_directories),
                 cmocka_unit_test(test_origins_and_slugs),
+                cmocka_unit_test(test_mixed_directories_are_said),
                 cmocka_unit_test(test_given_contents_are_left_alone),
                 cmocka_unit_test(test_a_store_among_the_data),
                 cmocka_unit_test(test_too_many_entries),

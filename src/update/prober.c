@@ -77,6 +77,14 @@ static bool connected(const Prober *prober, int fd, int64_t until) {
         return getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &size) == 0 && problem == 0;
 }
 
+/* Reads the answer to its end: to close earlier would reset the connection, and be an error in the
+ * service's log. */
+static void drain(int fd, int64_t until) {
+        char bytes[4096];
+        while (wait_for(fd, POLLIN, until) && recv(fd, bytes, sizeof(bytes), 0) > 0)
+                ;
+}
+
 static bool answers(const Prober *prober) {
         int64_t until = clock_now_ms() + PROBE_WITHIN_MS;
         scoped(close_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -90,6 +98,7 @@ static bool answers(const Prober *prober) {
                 return false;
         char line[16] = {0};
         ssize_t n = recv(fd, line, sizeof(line) - 1, 0);
+        drain(fd, until);
         return n >= 12 && str_starts(line, "HTTP/1.") && line[9] >= '1' && line[9] <= '4';
 }
 

@@ -57,7 +57,7 @@ static bool look_at_head(const Repo *repo, const json_t *facts, Seen *seen, Err 
         return true;
 }
 
-static bool look(const Repo *repo, const PlaceList *list, Seen *seen, Err *err) {
+static bool look(const Repo *repo, const ChangeList *list, Seen *seen, Err *err) {
         seen->states = NEW_ARRAY(FileState, list->n + 1);
         for (size_t i = 0; i < list->n; i++) {
                 LiveFile file = {0};
@@ -75,7 +75,7 @@ static bool look(const Repo *repo, const PlaceList *list, Seen *seen, Err *err) 
 }
 
 /* As the owner of the checkout. */
-static bool look_as_owner(const Repo *repo, const PlaceList *list, Seen *seen, Err *err) {
+static bool look_as_owner(const Repo *repo, const ChangeList *list, Seen *seen, Err *err) {
         repo_become(repo);
         bool ok = look(repo, list, seen, err);
         repo_resign(repo);
@@ -112,7 +112,7 @@ static bool refuse_drift(const Repo *repo, const Seen *seen, Err *err) {
 
 typedef struct Move {
         const Repo *repo;
-        const PlaceList *list;
+        const ChangeList *list;
         Direction direction;
         Strv touched; /* directories to sync, relative */
 } Move;
@@ -297,20 +297,20 @@ static bool move_head(const Repo *repo, const json_t *facts, Direction direction
 /* ---- the slots ---- */
 
 static bool open_with_list(
-        const SourceContext *context, const json_t *facts, Repo *repo, PlaceList *list, Err *err) {
+        const SourceContext *context, const json_t *facts, Repo *repo, ChangeList *list, Err *err) {
         const char *hash = js_str(facts, "list_sha256");
         if (!hash)
                 return err_fail(
                         err, ERR_CORRUPT, "the record of what was to be placed is incomplete");
-        return repo_open(context, repo, err) && place_list_load(context, hash, list, err);
+        return repo_open(context, repo, err) && change_list_load(context, hash, list, err);
 }
 
 bool place_facts(const SourceContext *context, const Release *to, json_t *facts, Err *err) {
         scoped(repo_done) Repo repo = {0};
-        scoped(place_list_done) PlaceList list = {0};
+        scoped(change_list_done) ChangeList list = {0};
         scoped(seen_done) Seen seen = {0};
         IndexLock lock = INDEX_FREE;
-        if (!repo_open(context, &repo, err) || !place_list_load(context, NULL, &list, err))
+        if (!repo_open(context, &repo, err) || !change_list_load(context, NULL, &list, err))
                 return false;
         if (!list.facts || !str_equal(js_str(list.facts, "to"), to->reference))
                 return err_fail(err, ERR_BUG, "%s was not laid out before it is placed", to->tag);
@@ -322,12 +322,12 @@ bool place_facts(const SourceContext *context, const Release *to, json_t *facts,
         return true;
 }
 
-static bool is_there(const Seen *seen, const PlaceList *list, Direction direction) {
+static bool is_there(const Seen *seen, const ChangeList *list, Direction direction) {
         size_t n = direction == TO_NEW ? seen->new : seen->old;
         return n == list->n && (direction == TO_NEW ? seen->head_new : seen->head_old);
 }
 
-static bool go(const Repo *repo, const PlaceList *list, Direction direction, Err *err) {
+static bool go(const Repo *repo, const ChangeList *list, Direction direction, Err *err) {
         scoped(seen_done) Seen seen = {0};
         bool leftover = false;
         if (!index_lock_take(repo, &leftover, err) ||
@@ -349,7 +349,7 @@ static bool go(const Repo *repo, const PlaceList *list, Direction direction, Err
 static bool go_to(
         const SourceContext *context, const json_t *facts, Direction direction, Err *err) {
         scoped(repo_done) Repo repo = {0};
-        scoped(place_list_done) PlaceList list = {0};
+        scoped(change_list_done) ChangeList list = {0};
         scoped(seen_done) Seen seen = {0};
         IndexLock lock = INDEX_FREE;
         if (!open_with_list(context, facts, &repo, &list, err) ||
@@ -365,7 +365,7 @@ bool place_apply(const SourceContext *context, const json_t *facts, Err *err) {
                err_context(err, "placing the files of %s", js_str(facts, "tag"));
 }
 
-bool place_undo(const SourceContext *context, const json_t *facts, Err *err) {
+bool place_take_back(const SourceContext *context, const json_t *facts, Err *err) {
         return go_to(context, facts, TO_OLD, err) ||
                err_context(err, "putting the files from before %s back", js_str(facts, "tag"));
 }
@@ -373,7 +373,7 @@ bool place_undo(const SourceContext *context, const json_t *facts, Err *err) {
 bool place_observe(const SourceContext *context, const json_t *facts, SourceTruth *ret,
         char **ret_why, Err *err) {
         scoped(repo_done) Repo repo = {0};
-        scoped(place_list_done) PlaceList list = {0};
+        scoped(change_list_done) ChangeList list = {0};
         scoped(seen_done) Seen seen = {0};
         IndexLock lock = INDEX_FREE;
         if (!open_with_list(context, facts, &repo, &list, err) ||

@@ -11,7 +11,7 @@
 /* The slots of the driver; see source.h. */
 bool place_facts(const SourceContext *context, const Release *to, json_t *facts, Err *err);
 bool place_apply(const SourceContext *context, const json_t *facts, Err *err);
-bool place_undo(const SourceContext *context, const json_t *facts, Err *err);
+bool place_take_back(const SourceContext *context, const json_t *facts, Err *err);
 bool place_observe(const SourceContext *context, const json_t *facts, SourceTruth *ret,
         char **ret_why, Err *err);
 bool place_cleanup(const SourceContext *context, const char *const *keep, size_t n, Err *err);

@@ -250,7 +250,7 @@ static bool look_at_branch(
         return true;
 }
 
-static void look_at_modules(const PlaceList *list, SourceFindings *findings) {
+static void look_at_modules(const ChangeList *list, SourceFindings *findings) {
         for (size_t i = 0; i < list->n; i++)
                 if (list->items[i].old_mode == MODE_MODULE ||
                         list->items[i].new_mode == MODE_MODULE)
@@ -263,14 +263,14 @@ static void look_at_modules(const PlaceList *list, SourceFindings *findings) {
 static bool look_at_target(
         const Repo *repo, const Release *to, SourceFindings *findings, Err *err) {
         scoped(repo_head_done) RepoHead head = {0};
-        scoped(place_list_done) PlaceList list = {0};
+        scoped(change_list_done) ChangeList list = {0};
         scoped(strv_freep) Strv paths = NULL;
         bool here = false;
         if (!repo_head(repo, &head, err) || !tags_commit_is_here(repo, to->reference, &here, err))
                 return false;
         if (!here || !head.commit)
                 return true;
-        if (!place_list_diff(repo, head.commit, to->reference, &list, err) ||
+        if (!change_list_diff(repo, head.commit, to->reference, &list, err) ||
                 !stage_in_the_way(repo, &list, &paths, err) ||
                 !look_at_branch(repo, head.commit, to->reference, findings, err))
                 return false;

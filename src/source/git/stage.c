@@ -62,7 +62,7 @@ bool stage_local_changes(const Repo *repo, Strv *ret, Err *err) {
 }
 
 /* A directory where a file is to be is fine when all that is in it goes with the old version. */
-static bool only_old_files_in(const Repo *repo, const PlaceList *list, const char *path) {
+static bool only_old_files_in(const Repo *repo, const ChangeList *list, const char *path) {
         scoped(free_str) char *full = path_join(repo->work, path);
         DIR *dir = opendir(full);
         bool only = dir != NULL;
@@ -83,7 +83,7 @@ static bool only_old_files_in(const Repo *repo, const PlaceList *list, const cha
 
 /* Something on the way to `path` that is neither a directory nor a file that goes. *ret is its name. */
 static bool blocked_above(
-        const Repo *repo, const PlaceList *list, const char *path, char **ret, Err *err) {
+        const Repo *repo, const ChangeList *list, const char *path, char **ret, Err *err) {
         scoped(free_str) char *above = str_copy(path);
         for (char *slash = strchr(above, '/'); slash; slash = strchr(slash + 1, '/')) {
                 LiveFile file = {0};
@@ -92,7 +92,7 @@ static bool blocked_above(
                         return false;
                 if (file.mode == 0)
                         return true;
-                if (file.mode != S_IFDIR && !place_list_has(list, above)) {
+                if (file.mode != S_IFDIR && !change_list_has(list, above)) {
                         *ret = str_copy(above);
                         return true;
                 }
@@ -101,7 +101,7 @@ static bool blocked_above(
         return true;
 }
 
-bool stage_in_the_way(const Repo *repo, const PlaceList *list, Strv *ret, Err *err) {
+bool stage_in_the_way(const Repo *repo, const ChangeList *list, Strv *ret, Err *err) {
         scoped(strv_freep) Strv found = NULL;
         for (size_t i = 0; i < list->n; i++) {
                 const PlacePath *p = &list->items[i];
@@ -173,7 +173,7 @@ static bool index_read_tree(
         return repo_call(repo, &call, NULL, err);
 }
 
-static bool write_files(const Repo *repo, const PlaceList *list, const char *part, Err *err) {
+static bool write_files(const Repo *repo, const ChangeList *list, const char *part, Err *err) {
         bool new = str_equal(part, "new");
         scoped(free_str) char *index = stage_dir(repo, new ? "index.to" : "index.old");
         scoped(free_str) char *work = stage_dir(repo, part);
@@ -241,7 +241,7 @@ static bool finish_file(const Repo *repo, const PlacePath *p, const LiveFile *li
 }
 
 /* Hashes and rights of everything that was laid out, and of what lies there now. */
-static bool finish_files(const Repo *repo, PlaceList *list, bool *ret_clean, Err *err) {
+static bool finish_files(const Repo *repo, ChangeList *list, bool *ret_clean, Err *err) {
         *ret_clean = true;
         for (size_t i = 0; i < list->n; i++) {
                 PlacePath *p = &list->items[i];
@@ -260,7 +260,7 @@ static bool finish_files(const Repo *repo, PlaceList *list, bool *ret_clean, Err
 }
 
 /* What is the same in both (git sees no difference in rights, the disk does not keep them) needs no move. */
-static void drop_equal(PlaceList *list) {
+static void drop_equal(ChangeList *list) {
         size_t kept = 0;
         for (size_t i = 0; i < list->n; i++) {
                 PlacePath *p = &list->items[i];
@@ -274,7 +274,7 @@ static void drop_equal(PlaceList *list) {
         list->n = kept;
 }
 
-static bool refuse_modules(const PlaceList *list, Err *err) {
+static bool refuse_modules(const ChangeList *list, Err *err) {
         for (size_t i = 0; i < list->n; i++) {
                 const PlacePath *p = &list->items[i];
                 if (p->old_mode != MODE_MODULE && p->new_mode != MODE_MODULE)
@@ -287,7 +287,7 @@ static bool refuse_modules(const PlaceList *list, Err *err) {
         return true;
 }
 
-static bool refuse_obstacles(const Repo *repo, const PlaceList *list, bool clean, Err *err) {
+static bool refuse_obstacles(const Repo *repo, const ChangeList *list, bool clean, Err *err) {
         scoped(strv_freep) Strv changes = NULL;
         scoped(strv_freep) Strv obstacles = NULL;
         if (!clean && !stage_local_changes(repo, &changes, err))
@@ -324,11 +324,11 @@ static json_t *facts_make(const Repo *repo, const RepoHead *head, const Release 
 }
 
 static bool lay_out(const Repo *repo, const RepoHead *head, const Release *to, Err *err) {
-        scoped(place_list_done) PlaceList list = {0};
+        scoped(change_list_done) ChangeList list = {0};
         bool clean = false;
         char hash[65];
         if (!wipe(repo, err) || !make_dirs(repo, err) ||
-                !place_list_diff(repo, head->commit, to->reference, &list, err) ||
+                !change_list_diff(repo, head->commit, to->reference, &list, err) ||
                 !refuse_modules(&list, err) || !copy_index(repo, "index.from", err) ||
                 !copy_index(repo, "index.to", err) ||
                 !index_read_tree(repo, "index.to", to->reference, true, err) ||
@@ -343,15 +343,15 @@ static bool lay_out(const Repo *repo, const RepoHead *head, const Release *to, E
         drop_equal(&list);
         list.facts = facts_make(repo, head, to);
         js_set_int(list.facts, "paths", (int64_t)list.n);
-        return place_list_save(repo->context, &list, hash, err);
+        return change_list_save(repo->context, &list, hash, err);
 }
 
 /* An earlier attempt of this run may have got this far already, or even have placed some of it. */
 static bool laid_out_already(
         const Repo *repo, const RepoHead *head, const Release *to, bool *ret, Err *err) {
-        scoped(place_list_done) PlaceList list = {0};
+        scoped(change_list_done) ChangeList list = {0};
         scoped(free_str) char *dir = stage_dir(repo, NULL);
-        if (!place_list_load(repo->context, NULL, &list, err))
+        if (!change_list_load(repo->context, NULL, &list, err))
                 return false;
         bool head_fits = str_equal(js_str(list.facts, "from"), head->commit) ||
                          str_equal(to->reference, head->commit);

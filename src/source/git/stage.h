@@ -9,7 +9,7 @@
 #ifndef BELAY_SOURCE_GIT_STAGE_H
 #define BELAY_SOURCE_GIT_STAGE_H
 
-#include "source/git/place_list.h"
+#include "source/git/change_list.h"
 
 /* The slot of the driver; see source.h. Without a mark nothing is laid out. */
 bool stage_fetch(const SourceContext *context, const Release *to, Err *err);
@@ -20,6 +20,6 @@ char *stage_dir(const Repo *repo, const char *part); /* part may be NULL; owned 
 /* Tracked files with changes, as git status sees them, without `allowed`; quoted paths. */
 bool stage_local_changes(const Repo *repo, Strv *ret, Err *err);
 /* Of the files that are new in the list: those for which something lies there already. */
-bool stage_in_the_way(const Repo *repo, const PlaceList *list, Strv *ret, Err *err);
+bool stage_in_the_way(const Repo *repo, const ChangeList *list, Strv *ret, Err *err);
 
 #endif

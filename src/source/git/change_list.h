@@ -8,8 +8,8 @@
  * "live" is what lay there when it was laid out, which git may call equal to old (line ends, filters).
  * Paths are written as git quotes them.
  */
-#ifndef BELAY_SOURCE_GIT_PLACE_LIST_H
-#define BELAY_SOURCE_GIT_PLACE_LIST_H
+#ifndef BELAY_SOURCE_GIT_CHANGE_LIST_H
+#define BELAY_SOURCE_GIT_CHANGE_LIST_H
 
 #include "source/git/repo.h"
 
@@ -21,22 +21,22 @@ typedef struct PlacePath {
         char old_hash[65], live_hash[65], new_hash[65];
 } PlacePath;
 
-typedef struct PlaceList {
+typedef struct ChangeList {
         PlacePath *items;
         size_t n;
         json_t *facts;
-} PlaceList;
+} ChangeList;
 
-void place_list_done(PlaceList *list);
+void change_list_done(ChangeList *list);
 /* What differs, from git; modes only. `allowed` paths are left out. */
-bool place_list_diff(const Repo *repo, const char *from, const char *to, PlaceList *ret, Err *err);
-bool place_list_has(const PlaceList *list, const char *path);
+bool change_list_diff(const Repo *repo, const char *from, const char *to, ChangeList *ret, Err *err);
+bool change_list_has(const ChangeList *list, const char *path);
 
-char *place_list_path(const SourceContext *context); /* of the text; owned */
-bool place_list_save(
-        const SourceContext *context, const PlaceList *list, char ret_hash[65], Err *err);
+char *change_list_path(const SourceContext *context); /* of the text; owned */
+bool change_list_save(
+        const SourceContext *context, const ChangeList *list, char ret_hash[65], Err *err);
 /* *ret is empty and true when there is none. With `hash` (may be NULL) ERR_CORRUPT unless it is that one. */
-bool place_list_load(const SourceContext *context, const char *hash, PlaceList *ret, Err *err);
+bool change_list_load(const SourceContext *context, const char *hash, ChangeList *ret, Err *err);
 
 typedef struct LiveFile {
         unsigned mode;   /* 0: not there; else one of MODE_*, or S_IFDIR and the like */

@@ -1,4 +1,4 @@
-#include "source/git/place_list.h"
+#include "source/git/change_list.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,14 +16,14 @@
 
 enum { LIST_MAX = 256 * 1024 * 1024, READ_SIZE = 256 * 1024, LIST_FIELDS = 5 };
 
-void place_list_done(PlaceList *list) {
+void change_list_done(ChangeList *list) {
         for (size_t i = 0; i < list->n; i++) {
                 free(list->items[i].path);
                 free(list->items[i].quoted);
         }
         free(list->items);
         json_decref(list->facts);
-        *list = (PlaceList){0};
+        *list = (ChangeList){0};
 }
 
 static bool is_allowed(const Repo *repo, const char *path) {
@@ -41,7 +41,7 @@ static bool is_allowed(const Repo *repo, const char *path) {
 }
 
 /* ":100644 100644 <object> <object> M\t<path>" */
-static bool diff_line(const Repo *repo, const char *line, PlaceList *list, Err *err) {
+static bool diff_line(const Repo *repo, const char *line, ChangeList *list, Err *err) {
         const char *tab = strchr(line, '\t');
         char *end = NULL;
         if (*line != ':' || !tab)
@@ -60,12 +60,12 @@ static bool diff_line(const Repo *repo, const char *line, PlaceList *list, Err *
         return true;
 }
 
-bool place_list_diff(const Repo *repo, const char *from, const char *to, PlaceList *ret, Err *err) {
+bool change_list_diff(const Repo *repo, const char *from, const char *to, ChangeList *ret, Err *err) {
         const char *args[] = {"diff-tree", "-r", "--raw", "--no-renames", "--full-index",
                 "--ignore-submodules=none", from, to, "--", NULL};
         RepoCall call = {.args = args, .what = "comparing the two versions"};
         scoped(child_result_done) ChildResult result = {0};
-        scoped(place_list_done) PlaceList list = {0};
+        scoped(change_list_done) ChangeList list = {0};
         if (!repo_call(repo, &call, &result, err))
                 return false;
         for (char *line = result.out, *next; line && *line; line = next) {
@@ -76,11 +76,11 @@ bool place_list_diff(const Repo *repo, const char *from, const char *to, PlaceLi
                         return false;
         }
         *ret = list;
-        list = (PlaceList){0};
+        list = (ChangeList){0};
         return true;
 }
 
-bool place_list_has(const PlaceList *list, const char *path) {
+bool change_list_has(const ChangeList *list, const char *path) {
         for (size_t i = 0; i < list->n; i++)
                 if (str_equal(list->items[i].path, path))
                         return true;
@@ -89,7 +89,7 @@ bool place_list_has(const PlaceList *list, const char *path) {
 
 /* ---- as text ---- */
 
-char *place_list_path(const SourceContext *context) {
+char *change_list_path(const SourceContext *context) {
         scoped(free_str) char *name =
                 str_format("place-%s.txt", context->mark ? context->mark : "0");
         return state_service_file(context->state, context->service->name, name);
@@ -97,11 +97,11 @@ char *place_list_path(const SourceContext *context) {
 
 static const char *hash_or_dash(const char *hash) { return *hash ? hash : "-"; }
 
-bool place_list_save(
-        const SourceContext *context, const PlaceList *list, char ret_hash[65], Err *err) {
+bool change_list_save(
+        const SourceContext *context, const ChangeList *list, char ret_hash[65], Err *err) {
         scoped(str_done) Str s = {0};
         scoped(free_str) char *head = js_line(list->facts);
-        scoped(free_str) char *path = place_list_path(context);
+        scoped(free_str) char *path = change_list_path(context);
         scoped(free_str) char *dir = path_dirname(path);
         str_addf(&s, "%s\n", head);
         for (size_t i = 0; i < list->n; i++) {
@@ -119,7 +119,7 @@ static void hash_read(char to[65], const char *text) {
                 memcpy(to, text, 65);
 }
 
-static bool list_line(char *line, PlaceList *list) {
+static bool list_line(char *line, ChangeList *list) {
         char *fields[LIST_FIELDS];
         for (size_t i = 0; i < LIST_FIELDS; i++) {
                 fields[i] = line;
@@ -141,10 +141,10 @@ static bool list_line(char *line, PlaceList *list) {
         return true;
 }
 
-bool place_list_load(const SourceContext *context, const char *hash, PlaceList *ret, Err *err) {
-        scoped(free_str) char *path = place_list_path(context);
+bool change_list_load(const SourceContext *context, const char *hash, ChangeList *ret, Err *err) {
+        scoped(free_str) char *path = change_list_path(context);
         scoped(free_str) char *text = NULL;
-        scoped(place_list_done) PlaceList list = {0};
+        scoped(change_list_done) ChangeList list = {0};
         size_t bytes = 0;
         char is[65] = "";
         if (!file_read_if(path, LIST_MAX, &text, &bytes, err))
@@ -155,7 +155,7 @@ bool place_list_load(const SourceContext *context, const char *hash, PlaceList *
                         "'%s' is not what was saved there before the files were placed", path);
         char *line = text ? strchr(text, '\n') : NULL;
         if (!line) {
-                *ret = (PlaceList){0};
+                *ret = (ChangeList){0};
                 return true;
         }
         list.facts = js_parse(text, (size_t)(line - text), path, err);
@@ -172,7 +172,7 @@ bool place_list_load(const SourceContext *context, const char *hash, PlaceList *
         }
         js_set_str(list.facts, "list_sha256", is);
         *ret = list;
-        list = (PlaceList){0};
+        list = (ChangeList){0};
         return true;
 }
 

@@ -3,7 +3,7 @@
  *
  *     clang -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -std=gnu11 -Isrc tests/fuzz/fuzz_manifest.c
  *           src/manifest/[a-z]*.c src/base/[a-z]*.c src/model/{expand,service}.c
- *           src/platform/{clock,fault,file,sha256,tree}.c -lyaml -ljansson -lcrypto -o fuzz_manifest
+ *           src/platform/[a-z]*.c -lyaml -ljansson -lcrypto -o fuzz_manifest
  *     ./fuzz_manifest -max_len=4096 -timeout=2 corpus/
  */
 #include <stdint.h>

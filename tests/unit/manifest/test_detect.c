@@ -130,8 +130,9 @@ static void test_origins_and_slugs(void **unused) {
 
 static void test_mixed_directories_are_said(void **unused) {
         (void)unused;
-        static const char *const tracked[] = {"src/media/logo.png", "src/uploads/.gitkeep",
-                "data/seed/a.csv", "src/media-x/a", NULL};
+        static const char *const tracked[] = {"a", "b", "data/seed/a.csv", "k", "src/main.c",
+                "src/media-x/a", "src/media/logo.png", "src/uploads-x/a", "src/uploads/.gitkeep",
+                "w", "x", "y", "z", NULL};
         scoped(service_freep) Service *service = service_with("");
         assert_true(manifest_detect_contents(service, tracked, NULL));
         scoped(free_str) char *before = found(service);

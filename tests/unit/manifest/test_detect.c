@@ -149,6 +149,22 @@ static void test_mixed_directories_are_said(void **unused) {
         assert_non_null(strstr(mixed->warnings[1], "/src/media' holds files of git and others"));
 }
 
+static void test_every_tracked_database_is_left_out(void **unused) {
+        (void)unused;
+        scoped(strv_freep) Strv tracked = NULL;
+        for (int i = 0; i < 37; i++) {
+                scoped(free_str) char *name = str_format("fixtures/%d.db", i);
+                put_sqlite(name);
+                strv_push(&tracked, TAKE(name));
+        }
+        scoped(service_freep) Service *service = service_with("");
+        assert_true(manifest_detect_contents(service, (const char *const *)tracked, NULL));
+        scoped(free_str) char *text = found(service);
+        assert_null(strstr(text, "fixtures"));
+        scoped(free_str) char *fixtures = path_join(dir, "fixtures");
+        assert_true(tree_remove(fixtures, NULL));
+}
+
 static void test_given_contents_are_left_alone(void **unused) {
         (void)unused;
         scoped(service_freep) Service *service = service_with("backup: { contents: [] }\n");
@@ -219,6 +235,7 @@ int main(void) {
                 cmocka_unit_test(test_databases_and_directories),
                 cmocka_unit_test(test_origins_and_slugs),
                 cmocka_unit_test(test_mixed_directories_are_said),
+                cmocka_unit_test(test_every_tracked_database_is_left_out),
                 cmocka_unit_test(test_given_contents_are_left_alone),
                 cmocka_unit_test(test_a_store_among_the_data),
                 cmocka_unit_test(test_too_many_entries),

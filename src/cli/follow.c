@@ -111,14 +111,15 @@ static bool open_events(Follower *follower, Err *err) {
 static void find_runner(Follower *follower) {
         close_fd(&follower->runner_fd);
         follower->runner_fd = -1;
-        ProcessId runner = follower->what->runner;
+        const ProcessId *started = &follower->what->runner;
         scoped(run_done) Run run = {0};
         ProcessId owner = {0};
+        /* One that was just started has not written its OWNER record yet. */
+        if (started->pid && (follower->runner_fd = process_open(started)) >= 0)
+                return;
         if (run_load(&follower->app->state, follower->what->run, &run, NULL) && run.state.owner &&
                 process_from_json(run.state.owner, &owner))
-                runner = owner;
-        if (runner.pid)
-                follower->runner_fd = process_open(&runner);
+                follower->runner_fd = process_open(&owner);
 }
 
 static void wait_for_more(Follower *follower) {

@@ -19,11 +19,10 @@ bool end_leftovers(void *world, Err *err) {
 void tell_keeper(void *world, bool armed) {
         const World *w = world;
         const ProcessId me = process_self();
-        /* Without a guard the run is still recovered, at the next boot or by hand: no reason to stop. */
+        /* The guard stays until the runner has written its result and lifts it: a run that dies while it
+         * finishes is finished, too. Without a guard it is still recovered, at the next boot or by hand. */
         if (armed)
                 (void)w->runtime->guard(&w->runtime_at, w->run, &me, NULL);
-        else
-                (void)w->runtime->unguard(&w->runtime_at, w->run, NULL);
 }
 
 bool start_release(const World *world, const Release *release, Err *err) {

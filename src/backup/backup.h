@@ -148,7 +148,7 @@ typedef struct Published {
 void published_done(Published *published);
 
 /* Publishes when PASS2.json stands. May be repeated at any point, also when it was published already. When the
- * proof of the merged copy fails (ERR_CORRUPT), what the passes wrote is kept and listed as damaged. */
+ * proof of the merged copy fails (ERR_CORRUPT), what the passes wrote stays as a partial backup. */
 bool backup_merge_publish(Backup *backup, Published *ret, Err *err);
 
 /* In a recovering process. `request` as at backup_begin (service, store, id, watch are used). ERR_UNKNOWN:

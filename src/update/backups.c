@@ -42,36 +42,46 @@ static char *describe(const World *world, const Release *release) {
         return js_pretty(object);
 }
 
+static const char *keep_text(World *world, char *owned) {
+        strv_push(&world->extra_texts, owned);
+        return owned;
+}
+
+/* They live as long as the world does: an open backup borrows them. Returns how many. */
+static size_t fill_extras(World *world, const Release *release) {
+        const Service *service = world->service;
+        const char *env_file = service->configuration.env_file;
+        scoped(free_str) char *log_path = world->runtime->log_path(&world->runtime_at);
+        strv_free(TAKE(world->extra_texts));
+        world->extras[0] = (BackupExtra){
+                .name = "belay.yaml",
+                .text = keep_text(
+                        world, str_copy_n(service->manifest_text, service->manifest_bytes)),
+                .belongs = service->manifest_path,
+        };
+        world->extras[1] = (BackupExtra){
+                .name = "service.json", .text = keep_text(world, describe(world, release))};
+        world->extras[2] = (BackupExtra){
+                .name = "logs.txt", .text = keep_text(world, log_tail(log_path, LOG_LINES))};
+        world->extras[3] = (BackupExtra){.name = ".env", .path = env_file, .belongs = env_file};
+        return env_file ? 4 : 3;
+}
+
 bool backups_begin(World *world, const char *id, const Release *release, const char *reason,
         Backup **ret, Err *err) {
-        const Service *service = world->service;
         if (!backups_plan(world, err))
                 return false;
-        scoped(js_freep) json_t *migrations =
-                migrate_record_export(world->state, service->name, err);
-        if (!migrations)
+        json_decref(world->extra_migrations);
+        world->extra_migrations = migrate_record_export(world->state, world->service->name, err);
+        if (!world->extra_migrations)
                 return false;
-        scoped(free_str) char *description = describe(world, release);
-        scoped(free_str) char *log_path = world->runtime->log_path(&world->runtime_at);
-        scoped(free_str) char *log = log_tail(log_path, LOG_LINES);
-        scoped(free_str) char *manifest =
-                str_copy_n(service->manifest_text, service->manifest_bytes);
-        const BackupExtra extras[] = {
-                {.name = "belay.yaml", .text = manifest, .belongs = service->manifest_path},
-                {.name = "service.json", .text = description},
-                {.name = "logs.txt", .text = log},
-                {.name = ".env",
-                        .path = service->configuration.env_file,
-                        .belongs = service->configuration.env_file},
-        };
         BackupRequest request = world_backup_request(world, id);
         request.version = release->version ? release->version : "unknown";
         request.reference = release->reference;
         request.reason = reason;
-        request.migrations = migrations;
-        request.extras = extras;
-        request.n_extras =
-                service->configuration.env_file ? COUNT_OF(extras) : COUNT_OF(extras) - 1;
+        request.migrations = world->extra_migrations;
+        request.n_extras = fill_extras(world, release);
+        request.extras = world->extras;
         return backup_begin(&request, &world->backup_plan, ret, err);
 }
 
@@ -87,6 +97,8 @@ bool backups_take(
         World *world, const Release *release, const char *reason, Published *ret, Err *err) {
         char id[33];
         backup_new_id(id);
+        backup_freep(&world->backup);
+        world->backup = NULL;
         backup_plan_done(&world->backup_plan);
         world->backup_plan = (BackupPlan){0};
         world->backup_planned = false;

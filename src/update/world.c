@@ -80,6 +80,8 @@ void world_done(World *world) {
         prober_stop(&world->prober);
         backup_freep(&world->backup);
         backup_plan_done(&world->backup_plan);
+        strv_free(world->extra_texts);
+        json_decref(world->extra_migrations);
         release_done(&world->from);
         release_done(&world->to);
         free(world->mark);

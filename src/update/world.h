@@ -41,6 +41,10 @@ typedef struct World {
         Backup *backup;         /* open between the two passes, only where they were begun */
         BackupPlan backup_plan; /* of preflight in this process */
         bool backup_planned;
+        /* What an open backup borrows. */
+        BackupExtra extras[4];
+        Strv extra_texts;
+        json_t *extra_migrations;
         Prober *prober;
         const RunState *run_state; /* of the run, once it has a journal */
         /* Ends the watch early: set with `accepted` by `belay accept`, with `cancel` by `belay cancel`. */

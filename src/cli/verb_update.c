@@ -17,6 +17,7 @@
 #include "update/report.h"
 #include "update/runner.h"
 #include "update/runs.h"
+#include "update/stories.h"
 
 static bool has(const App *app, Opt opt) { return app->opt[opt] != NULL; }
 
@@ -108,8 +109,9 @@ static void print_plan(const App *app, const World *world, const Plan *plan) {
                "(rollback.data).\n");
         if (has(app, OPT_EXPLAIN))
                 print_explanation(world->service);
-        printf("  Plan %s. Run it: belay %s %s %s --plan %s\n", plan->id, plan->story->kind,
-                world->service->name, plan->to.version, plan->id);
+        if (plan->story == &update_story)
+                printf("  Plan %s. Run it: belay update %s %s --plan %s\n", plan->id,
+                        world->service->name, plan->to.version, plan->id);
 }
 
 typedef bool (*MakePlan)(World *, const char *, Plan *, Err *);

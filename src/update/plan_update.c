@@ -298,7 +298,7 @@ static bool choose_data(
         bool restore =
                 options->restore || world->service->rollback_data == ROLLBACK_ALWAYS || layout;
         *ret_restore = restore && loss.changed;
-        if (*ret_restore)
+        if (*ret_restore && loss.lines)
                 strv_addf(notes,
                         "what was written since the backup is not in it, and is kept as salvage:");
         for (size_t i = 0; *ret_restore && loss.lines && loss.lines[i]; i++)

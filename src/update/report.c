@@ -29,16 +29,20 @@ static int64_t done_at(const Run *run, const char *step) {
         return record && record->forward == STEP_DONE ? record->ended_ms : 0;
 }
 
+static int64_t measured_gap(const Run *run, const char *step) {
+        const json_t *seen = observed(run, step);
+        return seen ? js_int(seen, "gap_ms", -1) : -1;
+}
+
 int64_t report_gap_ms(const Run *run, bool *ret_measured) {
-        static const char *const steps[] = {"verify-old", "verify"};
-        *ret_measured = true;
-        for (size_t i = 0; i < COUNT_OF(steps); i++) {
-                const json_t *seen = observed(run, steps[i]);
-                if (seen && js_int(seen, "gap_ms", -1) >= 0)
-                        return js_int(seen, "gap_ms", -1);
-        }
-        *ret_measured = false;
         const StepRecord *stop = run_state_step(&run->state, "stop", NULL);
+        int64_t there = measured_gap(run, "verify"), back = measured_gap(run, "verify-old");
+        *ret_measured = true;
+        if (run->state.rolling_back && back >= 0)
+                return back + (there > 0 ? there : 0);
+        if (!run->state.rolling_back && there >= 0)
+                return there;
+        *ret_measured = false;
         int64_t up =
                 done_at(run, "verify-old") ? done_at(run, "verify-old") : done_at(run, "verify");
         if (!stop || !stop->began_ms || !up)
@@ -168,15 +172,15 @@ static void add_failure(Str *out, const Run *run) {
 
 static void add_backups(Str *out, const Run *run) {
         static const char *const steps[] = {"merge", "publish", "publish-old", "backup-after"};
-        bool first = true;
+        scoped(strv_freep) Strv names = NULL;
         for (size_t i = 0; i < COUNT_OF(steps); i++) {
                 const json_t *seen = observed(run, steps[i]);
                 const char *name = seen ? js_str(seen, "backup") : NULL;
-                if (!name)
+                if (!name || strv_contains(names, name))
                         continue;
-                if (first)
+                if (!names)
                         str_add(out, "\n## Backups\n\n");
-                first = false;
+                strv_add(&names, name);
                 scoped(free_str) char *bytes = bytes_text((uint64_t)js_int(seen, "bytes", 0));
                 str_addf(out, "- `%s`, %s, proven\n", name, bytes);
         }

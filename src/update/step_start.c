@@ -146,8 +146,10 @@ static bool start_apply(StepContext *context, Err *err) {
 }
 
 static bool start_undo(StepContext *context, Err *err) {
-        const World *world = context->world;
-        (void)context;
+        World *world = context->world;
+        /* Verify has ended the first measurement; going back is a second time without service. */
+        if (!world->prober)
+                world->prober = prober_start(world->service);
         return world->runtime->stop(&world->runtime_at, world->service->stop_timeout_ms, NULL, err);
 }
 

@@ -151,8 +151,8 @@ int verb_backup_show(App *app) {
                 if (name)
                         printf("  object   %s  %s\n", name, bytes);
         }
-        json_array_foreach(js_get(info.manifest, "moved"), i, object) {
-                const char *path = js_str(object, "salvage");
+        json_array_foreach(js_get(info.manifest, "places"), i, object) {
+                const char *path = js_str(object, "where");
                 if (path)
                         printf("  kept     %s\n", path);
         }

@@ -86,19 +86,24 @@ void monitor_add_outside(Monitor *monitor, int64_t now_ms, const CheckAnswer *an
         monitor->answers++;
 }
 
-void evidence_add(EvidenceList *list, const Evidence *evidence) { PUSH(list->items, list->n, *evidence); }
+void evidence_add(EvidenceList *list, const Evidence *evidence) {
+        PUSH(list->items, list->n, *evidence);
+}
 
-static void eval_evidence(const Eval *live, const char *kind, const char *title, Severity worst, int64_t now_ms,
-        EvidenceList *list) {
+static void eval_evidence(const Eval *live, const char *kind, const char *title, Severity worst,
+        int64_t now_ms, EvidenceList *list) {
         Eval eval = *live; /* the verdict writes its reason; what is watched stays as it is */
         Verdict verdict = eval_verdict(&eval, now_ms);
         if (verdict != VERDICT_FAIL && verdict != VERDICT_INCONCLUSIVE)
                 return;
-        evidence_add(list, &(Evidence){.severity = verdict == VERDICT_FAIL ? worst : SEVERITY_UNSURE,
-                                       .kind = kind,
-                                       .text = str_format("%s: %s", title, eval.reason),
-                                       .count = eval.missed_in_row,
-                                       .at_ms = eval.last_ms});
+        evidence_add(
+                list, &(Evidence){.severity = verdict == VERDICT_FAIL ? worst : SEVERITY_UNSURE,
+                              .kind = kind,
+                              .text = str_starts(eval.reason, title)
+                                              ? str_copy(eval.reason)
+                                              : str_format("%s: %s", title, eval.reason),
+                              .count = eval.missed_in_row,
+                              .at_ms = eval.last_ms});
 }
 
 static void latency_evidence(const Monitor *monitor, int64_t now_ms, EvidenceList *list) {
@@ -111,12 +116,13 @@ static void latency_evidence(const Monitor *monitor, int64_t now_ms, EvidenceLis
         int64_t now = median_of(values, n), before = baseline->latency_ms;
         if (now < 2 * before || now < before + LATENCY_FLOOR_MS)
                 return;
-        evidence_add(list, &(Evidence){
-                .severity = SEVERITY_WARN,
-                .kind = "latency",
-                .text = str_format("answers take %lld ms, before the update %lld ms", (long long)now, (long long)before),
-                .count = (unsigned)n,
-                .at_ms = now_ms});
+        evidence_add(
+                list, &(Evidence){.severity = SEVERITY_WARN,
+                              .kind = "latency",
+                              .text = str_format("answers take %lld ms, before the update %lld ms",
+                                      (long long)now, (long long)before),
+                              .count = (unsigned)n,
+                              .at_ms = now_ms});
 }
 
 static int by_weight(const void *a, const void *b) {
@@ -133,10 +139,12 @@ Evidence *monitor_evidence(Monitor *monitor, int64_t now_ms, size_t *ret_n) {
         const MonitorRule *rule = &monitor->rule;
         for (size_t i = 0; i < rule->n_checks; i++) {
                 const char *title = rule->checks[i].title;
-                eval_evidence(&monitor->evals[i], "check", title ? title : "check", SEVERITY_FAIL, now_ms, &list);
+                eval_evidence(&monitor->evals[i], "check", title ? title : "check", SEVERITY_FAIL,
+                        now_ms, &list);
         }
         bool before = rule->baseline && rule->baseline->outside_failed;
-        eval_evidence(&monitor->outside, "outside", "from outside", before ? SEVERITY_WARN : SEVERITY_FAIL, now_ms, &list);
+        eval_evidence(&monitor->outside, "outside", "from outside",
+                before ? SEVERITY_WARN : SEVERITY_FAIL, now_ms, &list);
         latency_evidence(monitor, now_ms, &list);
         monitor_process_evidence(monitor, now_ms, &list);
         monitor_log_evidence(monitor, now_ms, &list);

@@ -83,13 +83,21 @@ static char *line_of(const Progress *progress, const json_t *event) {
         return str_format("%s %s", left, right);
 }
 
+/* After ARM the backup stays, and so does its undo's line. */
+static bool not_worth_a_line(const Progress *progress, const json_t *event) {
+        return progress->armed && js_bool(event, "undo", false) &&
+               str_equal(js_str(event, "step"), "backup");
+}
+
 static void announce_rollback(Progress *progress) {
         if (progress->going_back)
                 return;
         progress->going_back = true;
         scoped(run_done) Run run = {0};
         const char *why = NULL;
-        if (run_load(&progress->app->state, progress->run, &run, NULL) && run.state.rollback)
+        bool known = run_load(&progress->app->state, progress->run, &run, NULL);
+        progress->armed = known && run.state.armed;
+        if (known && run.state.rollback)
                 why = js_str(js_get(run.state.rollback, "decision"), "why");
         scoped(free_str) char *name = padded("rollback", NAME_WIDTH);
         scoped(free_str) char *line =
@@ -102,6 +110,8 @@ static void step_event(Progress *progress, const json_t *event) {
         scoped(free_str) char *line = line_of(progress, event);
         if (js_bool(event, "undo", false))
                 announce_rollback(progress);
+        if (not_worth_a_line(progress, event))
+                return;
         if (str_equal(state, "begin")) {
                 progress->began_ms = clock_now_ms();
                 str_replace_owned(&progress->detail, NULL);

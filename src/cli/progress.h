@@ -15,7 +15,7 @@ typedef struct Progress {
         char *detail; /* bar, time left */
         int64_t began_ms, last_ms;
         unsigned spinner;
-        bool going_back, drawn;
+        bool going_back, armed, drawn;
 } Progress;
 
 void progress_open(Progress *progress, App *app, unsigned run);

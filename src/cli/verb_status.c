@@ -114,7 +114,13 @@ static void add_last_run(Row *row, const World *world) {
         js_set_str(object, "state", how);
         js_set_int(object, "at", when);
         js_set(row->object, "last_run", object);
-        if (!run.damaged && run.state.end == RUN_OPEN && !run_owner_alive(&run))
+        if (run.damaged || run.state.end != RUN_OPEN || run_owner_alive(&run))
+                return;
+        if (run.state.waiting)
+                strv_addf(&row->lines,
+                        "%s: run #%u waits for a person: `belay accept %u` or `belay cancel %u`",
+                        world->service->name, run.number, run.number, run.number);
+        else
                 strv_addf(&row->lines,
                         "%s: run #%u is open: `belay resume %u` or `belay cancel %u`",
                         world->service->name, run.number, run.number, run.number);

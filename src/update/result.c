@@ -61,14 +61,28 @@ static void rolled_back(Str *out, const World *world, const Run *run) {
                         world->to.version, world->to.reference);
 }
 
-static void waits(Str *out, const World *world, const RunOutcome *outcome) {
+/* What either choice would lose: a person has to know it here, not in a file. */
+static void add_choices(Str *out, const World *world, const json_t *wait) {
+        const char *why = js_str(wait, "why");
+        size_t i;
+        json_t *line;
+        if (why && !str_equal(js_str(wait, "for"), "step"))
+                str_addf(out, "\n  Not decided by itself: %s.", why);
+        json_array_foreach(js_get(wait, "would_lose"), i, line) {
+                if (json_is_string(line))
+                        str_addf(out, "\n  Going back would change: %s", json_string_value(line));
+        }
         str_addf(out,
-                "%s waits for a person: %s.\n  `belay accept %u` keeps %s, `belay cancel %u` goes "
-                "back to %s.",
-                world->service->name,
-                outcome->failure.message ? outcome->failure.message : "inconclusive", world->run,
-                world->to.version, world->run,
+                "\n  `belay accept %u` keeps %s. `belay cancel %u` goes back to %s; what is there "
+                "now is then kept as salvage.",
+                world->run, world->to.version, world->run,
                 world->from.version ? world->from.version : "the old version");
+}
+
+static void waits(Str *out, const World *world, const Run *run, const RunOutcome *outcome) {
+        str_addf(out, "%s waits for a person: %s.", world->service->name,
+                outcome->failure.message ? outcome->failure.message : "inconclusive");
+        add_choices(out, world, run->state.wait);
 }
 
 static void needs_person(Str *out, const World *world, const RunOutcome *outcome) {
@@ -108,7 +122,7 @@ char *result_text(const World *world, const RunOutcome *outcome) {
                 aborted(&out, world, outcome);
                 break;
         case RUN_OPEN:
-                waits(&out, world, outcome);
+                waits(&out, world, &run, outcome);
                 break;
         }
         str_addf(&out, "\n  Report: belay report %u", world->run);

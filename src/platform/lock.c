@@ -132,8 +132,10 @@ static int open_lock_file(const char *path, Err *err) {
         int fd = open(path, flags);
         if (fd < 0 && errno == ENOENT) {
                 scoped(free_str) char *directory = path_dirname(path);
-                if (!dir_make(directory, err))
+                if (!dir_make(directory, err)) {
+                        err_context(err, "making lock file '%s'", path);
                         return -1;
+                }
                 if (fault_before("create", path)) {
                         err_fail_errno(err, ERR_IO, errno, "making lock file '%s'", path);
                         return -1;

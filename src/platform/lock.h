@@ -26,8 +26,9 @@ typedef struct LockOwner {
         unsigned run;     /* 0: none */
 } LockOwner;
 
-/* Takes the lock of a file (made when absent). Waits up to wait_ms (0: not at all). ERR_LOCKED says who
- * has it, its hint names --wait-lock. That the owner cannot be written down (a full disk) is no failure. */
+/* Takes the lock of a file (made when absent, as is its directory). Waits up to wait_ms (0: not at
+ * all). ERR_LOCKED says who has it, its hint names --wait-lock. That the owner cannot be written down
+ * (a full disk) is no failure. */
 bool lock_take(const char *path, const LockOwner *owner, int64_t wait_ms, Lock *ret, Err *err);
 /* Writes who has it, after more is known (the run's number). */
 bool lock_describe(Lock *lock, const LockOwner *owner, Err *err);

@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "platform/fault.h"
 #include "platform/file.h"
-#include "platform/file_kind.h"
+#include "platform/file_parts.h"
 
 /* One entry, seen by its name below an open directory; directories come after what is in them. */
 typedef struct Entry {

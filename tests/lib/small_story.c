@@ -110,7 +110,7 @@ static bool end_of_apply(StepContext *context, Err *err) {
 }
 
 static bool fails_by_half(const StepContext *context) {
-        return trouble_of(context) == TROUBLE_FAILS;
+        return trouble_of(context) == TROUBLE_FAILS || trouble_of(context) == TROUBLE_DIES;
 }
 
 static bool undo_fails_now(const StepContext *context, Err *err) {
@@ -239,6 +239,9 @@ static bool pair_observe(StepContext *context, StepTruth *ret, Err *err) {
                 *ret = TRUTH_DRIFT;
         else
                 *ret = new == 2 ? TRUTH_APPLIED : old == 2 ? TRUTH_NOT_APPLIED : TRUTH_PARTLY;
+        /* What a person has to look at is not seen to be done by looking. */
+        if (*ret == TRUTH_APPLIED && trouble_of(context) == TROUBLE_ASKS)
+                *ret = TRUTH_PARTLY;
         return true;
 }
 
@@ -276,7 +279,9 @@ static bool start_apply(StepContext *context, Err *err) {
         if (!insist(world, all_is(world, "2") && is(world, "data", data_of(world->scenario, "2")),
                     "the new version was started on something else"))
                 return err_fail(err, ERR_BUG, "not everything is in place");
-        return put(world, "running", "2", err) && end_of_apply(context, err);
+        if (!fails_by_half(context) && !put(world, "running", "2", err))
+                return false;
+        return end_of_apply(context, err);
 }
 
 static bool start_undo(StepContext *context, Err *err) {

@@ -50,7 +50,7 @@ static bool find_open_run(App *app, unsigned *ret, Err *err) {
         return err_hint(err, "%s", names.text);
 }
 
-static int recover(App *app, unsigned run, const char *wish) {
+int recover_run(App *app, unsigned run, const char *wish) {
         scoped(err_clear) Err err = {0};
         scoped(runner_started_done) RunnerStarted started = {0};
         json_t *request = json_object();
@@ -116,7 +116,7 @@ static int resume_one(App *app, unsigned number, const char *wish) {
                 const Follow follow = {.run = number, .from_start = finish, .from_byte = -1};
                 return follow_run(app, &follow);
         }
-        return recover(app, number, wish);
+        return recover_run(app, number, wish);
 }
 
 static int resume_all(App *app) {

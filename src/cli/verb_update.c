@@ -166,6 +166,23 @@ int verb_plan(App *app) {
 
 /* -- update and rollback -- */
 
+/* A step that a person does is confirmed on the terminal, if there is one; else by `belay accept`. */
+static int ask_person(App *app, unsigned number, int status) {
+        scoped(err_clear) Err err = {0};
+        scoped(run_done) Run run = {0};
+        if (status != 8 || !app->can_ask || app->yes ||
+                !run_load(&app->state, number, &run, NULL) || !run.state.waiting ||
+                !str_equal(js_str(run.state.wait, "for"), "step"))
+                return status;
+        const char *why = js_str(run.state.wait, "why");
+        scoped(free_str) char *question =
+                str_format("%s. Is it done?", why ? why : "A step is a person's to do");
+        bool yes = false;
+        if (!app_ask(app, question, &yes, &err))
+                return app_fail(app, &err);
+        return yes ? ask_person(app, number, recover_run(app, number, "accept")) : status;
+}
+
 int begin_run(App *app, json_t *request) {
         scoped(err_clear) Err err = {0};
         scoped(runner_started_done) RunnerStarted started = {0};
@@ -192,7 +209,7 @@ int begin_run(App *app, json_t *request) {
                 .runner = started.process,
                 .from_start = true,
                 .until_verified = has(app, OPT_NO_WAIT)};
-        return follow_run(app, &follow);
+        return ask_person(app, started.run, follow_run(app, &follow));
 }
 
 /* One question, before what interrupts service or discards data. */

@@ -35,5 +35,7 @@ void release_service(Held *held);
 const char *operand(const App *app, int i); /* NULL when absent */
 /* Starts the run that the request describes and follows it as the flags say. Takes `request`. */
 int begin_run(App *app, json_t *request);
+/* Starts the recovery of a run with a wish ("finish", "undo", "accept") and follows it. */
+int recover_run(App *app, unsigned run, const char *wish);
 
 #endif

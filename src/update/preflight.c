@@ -84,6 +84,10 @@ static bool look_at_health(World *world, bool ask_checks, Preflight *preflight, 
                         str_format("`belay start %s` or `belay logs %s` first; --accept-unhealthy "
                                    "updates it all the same.",
                                 world->service->name, world->service->name));
+        if (preflight->status.restarts)
+                strv_push(&preflight->warnings,
+                        str_format("its keeper has restarted it %u times since it was started",
+                                preflight->status.restarts));
         if (preflight->status.running && !preflight->status.keeper_present)
                 strv_push(&preflight->warnings,
                         str_format("its keeper is gone; the run brings a new one"));

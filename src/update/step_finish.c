@@ -62,6 +62,34 @@ const Step step_publish_old = {
 
 /* -- record: good is marked last -- */
 
+static bool was_done(const RunState *run, const char *id) {
+        const StepRecord *before = run_state_step(run, "migrate", id),
+                         *after = run_state_step(run, "migrate-after", id);
+        return (before && before->forward == STEP_DONE) || (after && after->forward == STEP_DONE);
+}
+
+/* What a person did and confirmed with `belay accept` was never run here, and is recorded here. */
+static bool record_manual(const World *world, Err *err) {
+        scoped(looking_done) Looking looking = {0};
+        scoped(migration_list_done) MigrationList list = {0};
+        if (!world->service->n_migrations)
+                return true;
+        if (!looking_open(world, &world->to, &looking, err))
+                return false;
+        const MigrateContext context = looking_migrate(world, &looking);
+        if (!migrate_list(&context, NULL, &list, err))
+                return false;
+        for (size_t i = 0; i < list.n; i++) {
+                const Migration *migration = &list.items[i];
+                if (migration->spec->kind == MIGRATION_MANUAL &&
+                        migration->recorded_run != world->run &&
+                        was_done(world->run_state, migration->id) &&
+                        !migrate_record_add(&context, migration, 0, err))
+                        return false;
+        }
+        return true;
+}
+
 static bool record_apply(StepContext *context, Err *err) {
         const World *world = context->world;
         const char *service = world->service->name;
@@ -74,7 +102,7 @@ static bool record_apply(StepContext *context, Err *err) {
                 .run = world->run,
         };
         return bad_forget(world->state, service, world->to.reference, err) &&
-               installed_save(world->state, service, &installed, err);
+               installed_save(world->state, service, &installed, err) && record_manual(world, err);
 }
 
 const Step step_record = {

@@ -24,10 +24,6 @@
 
 enum {
         POLL_MS = 50,
-        /* lock_owner_text looks by taking a shared lock for a moment: an attempt that must not wait
-         * still steps over that. */
-        LOOK_MS = 5,
-        LOOKS = 4,
         CONTENT_MAX = 4096,
 };
 
@@ -111,20 +107,27 @@ static bool locked(const char *path, char *holder, Err *err) {
 
 /* True: taken, or an error that is none of contention's (*ret_errno). */
 static bool try_until(int fd, int64_t until, int *ret_errno) {
-        for (int tries = 1;; tries++) {
-                if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-                        *ret_errno = 0;
+        for (;;) {
+                *ret_errno = flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+                if (*ret_errno != EWOULDBLOCK && *ret_errno != EINTR)
                         return true;
-                }
-                if (errno != EWOULDBLOCK && errno != EINTR) {
-                        *ret_errno = errno;
-                        return true;
-                }
                 int64_t left = until - clock_now_ms();
-                if (left <= 0 && tries >= LOOKS)
+                if (left <= 0)
                         return false;
-                clock_sleep_ms(left <= 0 ? LOOK_MS : left < POLL_MS ? left : POLL_MS);
+                clock_sleep_ms(left < POLL_MS ? left : POLL_MS);
         }
+}
+
+/* A flock can only be looked for by taking it, which would make another's attempt fail at that moment.
+ * So its holder also has a lock of the other kind, on the same descriptor, that can be asked for. */
+static void set_shown(int fd) {
+        struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        (void)fcntl(fd, F_OFD_SETLK, &all);
+}
+
+static bool is_shown(int fd) {
+        struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        return fcntl(fd, F_OFD_GETLK, &all) == 0 && all.l_type != F_UNLCK;
 }
 
 static int open_lock_file(const char *path, Err *err) {
@@ -174,6 +177,7 @@ bool lock_take(const char *path, const LockOwner *owner, int64_t wait_ms, Lock *
                         return err_fail_errno(err, ERR_IO, failed, "locking '%s'", path);
                 if (!is_still(fd, path))
                         continue;
+                set_shown(fd);
                 (void)content_write(fd, owner, NULL);
                 ret->fd = TAKE_FD(fd);
                 return true;
@@ -206,7 +210,7 @@ void lock_release(Lock *lock) {
 
 char *lock_owner_text(const char *path) {
         scoped(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0)
+        if (fd < 0 || !is_shown(fd))
                 return NULL;
         return holder_text(fd);
 }

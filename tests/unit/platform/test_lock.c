@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -268,6 +269,8 @@ static void looking_does_not_hinder(void **state) {
         (void)state;
         pid_t pid = fork();
         assert_true(pid >= 0);
+        if (pid == 0)
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
         while (pid == 0) {
                 scoped(free_str) char *text = lock_owner_text(path);
         }

@@ -82,7 +82,8 @@ static bool start(const World *world, ChecksOutcome *ret, Err *err) {
                 return false;
         (void)looking.log.end(looking.log.context, &place, NULL);
         return world->runtime->ensure(&world->runtime_at, err) &&
-               start_release(world, &world->from, err) && wait_healthy(world, &place, ret, err);
+               start_release(world, &world->from, err) && wait_healthy(world, &place, ret, err) &&
+               check_reference(world, &world->from, err);
 }
 
 static int say_runs(App *app, const World *world, const char *done) {

@@ -156,6 +156,9 @@ static int resume(char **argv) {
         FILE *file = fopen(path, "a");
         fprintf(file, "%s %s %d\n", argv[4], argv[5], getenv("BELAY_RUN") != NULL);
         fclose(file);
+        scoped(free_str) char *long_one = path_join(argv[2], "resume-takes-long");
+        for (int i = 0; i < 100 && file_exists(long_one); i++)
+                usleep(100000);
         return file_read_if(how, 100, &text, NULL, NULL) && text ? (int)strtol(text, NULL, 10) : 0;
 }
 
@@ -565,6 +568,9 @@ static void it_survives_its_keeper(void **context) {
         assert_int_equal(adopted.main.pid, first.main.pid);
         assert_int_equal(adopted.restarts, 0);
         must_start(world, "1.0.0");
+        usleep(1300000);
+        scoped(runtime_status_done) RuntimeStatus same = inspect(world);
+        assert_int_equal(same.main.pid, first.main.pid);
         kill(first.main.pid, SIGKILL);
         WAIT_FOR(({
                 scoped(runtime_status_done) RuntimeStatus then = inspect(world);
@@ -667,7 +673,14 @@ static void after_a_reboot_it_does_not_run(void **context) {
         scoped(runtime_status_done) RuntimeStatus now = inspect(world);
         assert_true(!now.running && now.wanted_running && !now.keeper_present);
         assert_true(world->runtime->ensure(&world->at, NULL));
-        usleep(1300000);
+        /* Nor does a keeper that is there for something else start it: the boot decides, or the run. */
+        ProcessId self = process_self();
+        assert_true(world->runtime->guard(&world->at, 7, &self, NULL));
+        usleep(1500000);
+        assert_int_equal(count_marked(world), 0);
+        kill_keeper(world);
+        assert_true(world->runtime->ensure(&world->at, NULL));
+        usleep(1500000);
         assert_int_equal(count_marked(world), 0);
         must_start(world, "1.0.0");
         assert_int_equal(count_marked(world), 1);
@@ -974,6 +987,29 @@ static void a_dead_runner_s_run_is_resumed(void **context) {
         assert_int_equal(now.guarded_run, 0);
 }
 
+/* The resumed run is the keeper's child, as the service's orphans are; it must be able to stop the service. */
+static void a_resumed_run_outlives_a_stop(void **context) {
+        World *world = *context;
+        scoped(free_str) char *slow = path_join(world->state.root, "resume-takes-long");
+        scoped(free_str) char *pids = path_join(world->dir, "pids");
+        assert_true(file_write_durable(slow, "", 0, 0600, NULL));
+        serve_mode(world, "forks", pids);
+        must_start(world, "1.0.0");
+        WAIT_FOR(nth_pid(pids, 1) > 0, 3000);
+        ProcessId runner;
+        pid_t pid = fake_runner(&runner);
+        assert_true(world->runtime->guard(&world->at, 7, &runner, NULL));
+        end_runner(pid);
+        WAIT_FOR(resumed(world, "7 --yes") == 1, 4000);
+        must_stop(world, 1000);
+        assert_false(is_alive(nth_pid(pids, 0)) || is_alive(nth_pid(pids, 1)));
+        usleep(300000);
+        scoped(runtime_status_done) RuntimeStatus guarded = inspect(world);
+        assert_int_equal(guarded.guarded_run, 7); /* lifted when it ends: it has not */
+        assert_int_equal(unlink(slow), 0);
+        WAIT_FOR(keeper_pid(world) == 0, 3000);
+}
+
 static void a_failed_resume_is_tried_again(void **context) {
         World *world = *context;
         scoped(free_str) char *how = path_join(world->state.root, "resume-exits");
@@ -1141,6 +1177,7 @@ int main(int argc, char **argv) {
                 TEST(settings_come_from_the_env_file),
                 TEST(it_runs_as_its_user),
                 TEST(a_dead_runner_s_run_is_resumed),
+                TEST(a_resumed_run_outlives_a_stop),
                 TEST(a_failed_resume_is_tried_again),
                 TEST(a_lifted_guard_does_nothing),
                 TEST(a_guard_survives_the_keeper),

@@ -78,6 +78,10 @@ static char *line_of(const Progress *progress, const json_t *event) {
                 for (size_t i = 0; i < COUNT_OF(undo_words); i++)
                         if (str_equal(undo_words[i][0], name))
                                 text = undo_words[i][1];
+        /* "migrate: 03_tags.py" under the name "migrate" needs no second "migrate". */
+        size_t n = name ? strlen(name) : 0;
+        if (text && n && str_starts(text, name) && str_starts(text + n, ": "))
+                text += n + 2;
         scoped(free_str) char *left = padded(name ? name : "?", NAME_WIDTH);
         scoped(free_str) char *right = padded(text ? text : "", TEXT_WIDTH);
         return str_format("%s %s", left, right);
@@ -145,7 +149,9 @@ static char *bar(const json_t *event) {
 
 void progress_event(Progress *progress, const json_t *event) {
         const char *kind = js_str(event, "kind");
-        if (str_equal(kind, "step"))
+        if (str_equal(kind, "run") && js_str(event, "title"))
+                fprintf(stderr, "%s   run #%u\n", js_str(event, "title"), progress->run);
+        else if (str_equal(kind, "step"))
                 step_event(progress, event);
         else if (str_equal(kind, "progress"))
                 str_replace_owned(&progress->detail, bar(event));

@@ -113,6 +113,16 @@ static json_t *item_to_json(const SetItem *item) {
         return o;
 }
 
+/* The sum of the manifest itself, over its one-line form without this key. */
+static const char sum_key[] = "manifest_sha256";
+
+static void add_sum(json_t *object) {
+        scoped(free_str) char *line = js_line(object);
+        char hex[65];
+        sha256_hex(line, strlen(line), hex);
+        js_set_str(object, sum_key, hex);
+}
+
 json_t *set_to_json(const Set *set) {
         json_t *o = json_object(), *items = json_array(), *objects = json_array(), *warnings = json_array();
         scoped(free_str) char *taken = time_text(set->taken_ms);
@@ -142,6 +152,7 @@ json_t *set_to_json(const Set *set) {
         if (set->config)
                 js_set(o, "config", json_incref(set->config));
         js_set(o, "migrations", set->migrations ? json_incref(set->migrations) : json_null());
+        add_sum(o);
         return o;
 }
 
@@ -235,7 +246,16 @@ static bool lists_from_json(const json_t *object, Set *set) {
         return true;
 }
 
-bool set_from_json(const json_t *object, Set *ret, Err *err) {
+static bool take_sum(json_t *object) {
+        scoped(free_str) char *wanted = str_copy(js_str(object, sum_key));
+        char hex[65];
+        (void)json_object_del(object, sum_key);
+        scoped(free_str) char *line = js_line(object);
+        sha256_hex(line, strlen(line), hex);
+        return str_equal(wanted, hex);
+}
+
+bool set_from_json(json_t *object, Set *ret, Err *err) {
         scoped(set_done) Set set = {
                 .id = str_copy(js_str(object, "id")),
                 .service = str_copy(js_str(object, "service")),
@@ -254,7 +274,7 @@ bool set_from_json(const json_t *object, Set *ret, Err *err) {
                 err_fail(err, ERR_REFUSED, "the backup is of the newer format %lld", (long long)format);
                 return err_hint(err, "Use the version of Belay that made it, or a later one.");
         }
-        bool ok = format == SET_FORMAT && set.id && set.service && set.version && lists_from_json(object, &set);
+        bool ok = format == SET_FORMAT && take_sum(object) && set.id && set.service && set.version && lists_from_json(object, &set);
         if (!ok)
                 return err_fail(err, ERR_CORRUPT, "the manifest of the backup is not one of Belay's");
         json_t *migrations = js_get(object, "migrations");

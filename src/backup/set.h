@@ -74,7 +74,7 @@ typedef struct Set {
 void set_done(Set *set);
 void set_freep(Set **set);
 json_t *set_to_json(const Set *set);
-bool set_from_json(const json_t *object, Set *ret, Err *err);
+bool set_from_json(json_t *object, Set *ret, Err *err); /* takes the sum out of `object` */
 /* Writes PASS1.json, PASS2.json or MANIFEST.json, by set->pass. */
 bool set_save(const Set *set, Err *err);
 /* The furthest of the three. ERR_UNKNOWN when there is none, ERR_REFUSED when it is of a newer format. */

@@ -389,7 +389,7 @@ static bool has_spent_an_undo(const Trial *trial) {
         if (!trial->scenario->undo_fails_once || !look(trial, &run))
                 return false;
         for (size_t i = 0; i < run.n_steps; i++)
-                spent = spent || (run.steps[i].undo == STEP_FAILED &&
+                spent = spent || (run.steps[i].undo != STEP_DONE &&
                                          run.steps[i].undo_attempts == ENGINE_ATTEMPTS_MAX);
         return spent;
 }

@@ -60,7 +60,8 @@ static bool diff_line(const Repo *repo, const char *line, ChangeList *list, Err 
         return true;
 }
 
-bool change_list_diff(const Repo *repo, const char *from, const char *to, ChangeList *ret, Err *err) {
+bool change_list_diff(
+        const Repo *repo, const char *from, const char *to, ChangeList *ret, Err *err) {
         const char *args[] = {"diff-tree", "-r", "--raw", "--no-renames", "--full-index",
                 "--ignore-submodules=none", from, to, "--", NULL};
         RepoCall call = {.args = args, .what = "comparing the two versions"};

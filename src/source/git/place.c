@@ -131,18 +131,19 @@ static unsigned wanted_mode(const Move *move, const PlacePath *p) {
 /* Directories that became empty go, as with git; one that holds anything stays. */
 static bool remove_empty_above(Move *move, const char *path, Err *err) {
         scoped(free_str) char *dir = path_dirname(path);
-        while (!str_equal(dir, ".")) {
+        for (; !str_equal(dir, "."); str_replace_owned(&dir, path_dirname(dir))) {
                 scoped(close_fd) int parent = live_parent(move->repo->work, dir);
                 if (parent < 0)
-                        return true;
+                        continue;
                 if (fault_before("rmdir", dir))
                         return err_fail_errno(
                                 err, ERR_IO, errno, "removing the empty directory '%s'", dir);
-                if (unlinkat(parent, path_basename(dir), AT_REMOVEDIR) != 0)
+                if (unlinkat(parent, path_basename(dir), AT_REMOVEDIR) == 0) {
+                        fault_after();
+                        touch(move, dir);
+                } else if (errno != ENOENT) {
                         return true;
-                fault_after();
-                touch(move, dir);
-                str_replace_owned(&dir, path_dirname(dir));
+                }
         }
         return true;
 }
@@ -198,12 +199,17 @@ static bool put_file(Move *move, const PlacePath *p, Err *err) {
         return true;
 }
 
+/* An earlier call may have been cut short between a file and its directory. */
+static bool take_away(Move *move, const PlacePath *p, bool is_gone, Err *err) {
+        return is_gone ? remove_empty_above(move, p->path, err) : remove_file(move, p, err);
+}
+
 /* First what goes, so that a directory may become a file; then what comes. */
 static bool move_files(Move *move, const Seen *seen, Err *err) {
         FileState done = move->direction == TO_NEW ? FILE_NEW : FILE_OLD;
         for (size_t i = 0; i < move->list->n; i++)
-                if (seen->states[i] != done && wanted_mode(move, &move->list->items[i]) == 0 &&
-                        !remove_file(move, &move->list->items[i], err))
+                if (wanted_mode(move, &move->list->items[i]) == 0 &&
+                        !take_away(move, &move->list->items[i], seen->states[i] == done, err))
                         return false;
         for (size_t i = 0; i < move->list->n; i++)
                 if (seen->states[i] != done && wanted_mode(move, &move->list->items[i]) != 0 &&

@@ -202,17 +202,15 @@ static bool rights_for(const Repo *repo, const char *path, const LiveFile *live,
                 return true;
         }
         scoped(free_str) char *dir = path_dirname(path);
-        struct stat st = {0};
-        bool there = false;
+        LiveFile above = {0};
         for (;;) {
-                scoped(free_str) char *full = path_join(repo->work, dir);
-                if (!file_stat(full, &st, &there, err))
+                if (!live_look(repo->work, dir, &above, err))
                         return false;
-                if ((there && S_ISDIR(st.st_mode)) || str_equal(dir, "."))
+                if (above.mode == S_IFDIR || str_equal(dir, "."))
                         break;
                 str_replace_owned(&dir, path_dirname(dir));
         }
-        *ret = (mode == MODE_PROGRAM ? 0777U : 0666U) & st.st_mode;
+        *ret = (mode == MODE_PROGRAM ? 0777U : 0666U) & above.rights;
         return true;
 }
 
@@ -287,17 +285,21 @@ static bool refuse_modules(const ChangeList *list, Err *err) {
         return true;
 }
 
-static bool refuse_obstacles(const Repo *repo, const ChangeList *list, bool clean, Err *err) {
-        scoped(strv_freep) Strv changes = NULL;
+static bool refuse_obstacles(const Repo *repo, const ChangeList *list, Err *err) {
         scoped(strv_freep) Strv obstacles = NULL;
-        if (!clean && !stage_local_changes(repo, &changes, err))
-                return false;
-        return refuse_paths(changes, "tracked files have local changes",
-                       "Commit or stash them, or undo them with git checkout.", err) &&
-               stage_in_the_way(repo, list, &obstacles, err) &&
-               refuse_paths(obstacles,
-                       "the new version would overwrite files that git does not track here",
-                       "Move them away first; nothing was changed.", err);
+        repo_become(repo);
+        bool ok = stage_in_the_way(repo, list, &obstacles, err);
+        repo_resign(repo);
+        return ok && refuse_paths(obstacles,
+                             "the new version would overwrite files that git does not track here",
+                             "Move them away first; nothing was changed.", err);
+}
+
+static bool refuse_changes(const Repo *repo, Err *err) {
+        scoped(strv_freep) Strv changes = NULL;
+        return stage_local_changes(repo, &changes, err) &&
+               refuse_paths(changes, "tracked files have local changes",
+                       "Commit or stash them, or undo them with git checkout.", err);
 }
 
 static bool sync_stage(const Repo *repo, Err *err) {
@@ -323,22 +325,27 @@ static json_t *facts_make(const Repo *repo, const RepoHead *head, const Release 
         return facts;
 }
 
+static bool write_both(const Repo *repo, const RepoHead *head, const Release *to,
+        const ChangeList *list, Err *err) {
+        return copy_index(repo, "index.from", err) && copy_index(repo, "index.to", err) &&
+               index_read_tree(repo, "index.to", to->reference, true, err) &&
+               index_read_tree(repo, "index.old", head->commit, false, err) &&
+               write_files(repo, list, "new", err) && write_files(repo, list, "old", err);
+}
+
 static bool lay_out(const Repo *repo, const RepoHead *head, const Release *to, Err *err) {
         scoped(change_list_done) ChangeList list = {0};
         bool clean = false;
         char hash[65];
         if (!wipe(repo, err) || !make_dirs(repo, err) ||
                 !change_list_diff(repo, head->commit, to->reference, &list, err) ||
-                !refuse_modules(&list, err) || !copy_index(repo, "index.from", err) ||
-                !copy_index(repo, "index.to", err) ||
-                !index_read_tree(repo, "index.to", to->reference, true, err) ||
-                !index_read_tree(repo, "index.old", head->commit, false, err) ||
-                !write_files(repo, &list, "new", err) || !write_files(repo, &list, "old", err))
+                !refuse_modules(&list, err) || !refuse_obstacles(repo, &list, err) ||
+                !write_both(repo, head, to, &list, err))
                 return false;
         repo_become(repo);
         bool ok = finish_files(repo, &list, &clean, err);
         repo_resign(repo);
-        if (!ok || !refuse_obstacles(repo, &list, clean, err) || !sync_stage(repo, err))
+        if (!ok || (!clean && !refuse_changes(repo, err)) || !sync_stage(repo, err))
                 return false;
         drop_equal(&list);
         list.facts = facts_make(repo, head, to);

@@ -180,6 +180,12 @@ static void add_notes(Plan *plan, World *world, const Preflight *preflight, bool
         plan->downtime_ms = usual_downtime(world);
 }
 
+static bool keep_preflight(World *world, const Preflight *preflight) {
+        json_decref(world->preflight);
+        world->preflight = preflight_to_json(preflight);
+        return true;
+}
+
 /* -- update -- */
 
 static bool nothing_to_do(Plan *plan, const World *world) {
@@ -239,7 +245,7 @@ bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
                 return true;
         if (!world->source->fetch(&world->source_at, &world->to, err) ||
                 !preflight_look(world, true, &preflight, err) ||
-                !preflight_ok(&preflight, plan->title, err) ||
+                !preflight_ok(&preflight, plan->title, err) || !keep_preflight(world, &preflight) ||
                 !lay_out_update(world, plan, &preflight, err))
                 return false;
         plan_seal(plan, world);
@@ -363,7 +369,7 @@ bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err) {
         if (!choose_data(world, backup, &restore, &plan->notes, err) ||
                 !world->source->fetch(&world->source_at, &world->to, err) ||
                 !preflight_look(world, true, &preflight, err) ||
-                !preflight_ok(&preflight, plan->title, err) ||
+                !preflight_ok(&preflight, plan->title, err) || !keep_preflight(world, &preflight) ||
                 !lay_out_rollback(world, plan, &preflight, restore ? backup : NULL, err))
                 return false;
         plan_seal(plan, world);

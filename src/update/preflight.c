@@ -254,6 +254,21 @@ bool preflight_ok(const Preflight *preflight, const char *title, Err *err) {
         return false;
 }
 
+static json_t *texts(char *const *v) {
+        json_t *array = json_array();
+        for (; v && *v; v++)
+                json_array_append_new(array, json_string(*v));
+        return array;
+}
+
+json_t *preflight_to_json(const Preflight *preflight) {
+        json_t *object = json_object();
+        js_set_int(object, "points", preflight->points);
+        js_set(object, "passed", texts(preflight->passed));
+        js_set(object, "warnings", texts(preflight->warnings));
+        return object;
+}
+
 void preflight_done(Preflight *preflight) {
         strv_free(preflight->refusals);
         strv_free(preflight->hints);

@@ -25,6 +25,8 @@ typedef struct Preflight {
 bool preflight_look(World *world, bool ask_checks, Preflight *ret, Err *err);
 /* The first refusal, with the others, as ERR_REFUSED. */
 bool preflight_ok(const Preflight *preflight, const char *title, Err *err);
+/* {"points", "passed", "warnings"}, for the journal. New reference. */
+json_t *preflight_to_json(const Preflight *preflight);
 void preflight_done(Preflight *preflight);
 
 #endif

@@ -82,6 +82,7 @@ void world_done(World *world) {
         backup_plan_done(&world->backup_plan);
         strv_free(world->extra_texts);
         json_decref(world->extra_migrations);
+        json_decref(world->preflight);
         release_done(&world->from);
         release_done(&world->to);
         free(world->mark);

@@ -45,6 +45,7 @@ typedef struct World {
         BackupExtra extras[4];
         Strv extra_texts;
         json_t *extra_migrations;
+        json_t *preflight; /* what it found, when this process planned under its locks a moment ago */
         Prober *prober;
         const RunState *run_state; /* of the run, once it has a journal */
         /* Ends the watch early: set with `accepted` by `belay accept`, with `cancel` by `belay cancel`. */

@@ -94,15 +94,17 @@ bool entry_add_xattrs(const WalkPlace *place, FileEntry *entry, Err *err) {
 
 /* -- contents of regular files -- */
 
-/* Where data is; at the end of the file at the latest. False when the file system cannot tell. */
+/* Where data is, then the end, without which GNU tar would make the file end with its data. False when the file
+ * system cannot tell. */
 static bool map_of(int fd, uint64_t size, SegmentMap *ret) {
         uint64_t at = 0;
+        Segment last = {size, 0};
         while (at < size) {
                 off_t data = lseek(fd, (off_t)at, SEEK_DATA);
-                if (data < 0)
-                        return errno == ENXIO;
-                if ((uint64_t)data >= size)
-                        return true;
+                if (data < 0 && errno != ENXIO)
+                        return false;
+                if (data < 0 || (uint64_t)data >= size)
+                        break;
                 off_t hole = lseek(fd, data, SEEK_HOLE);
                 if (hole < 0)
                         return false;
@@ -111,6 +113,7 @@ static bool map_of(int fd, uint64_t size, SegmentMap *ret) {
                 PUSH(ret->items, ret->n, s);
                 at = end;
         }
+        PUSH(ret->items, ret->n, last);
         return true;
 }
 

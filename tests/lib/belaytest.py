@@ -16,6 +16,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -51,9 +52,13 @@ def figure(text):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Outside the kernel's own choice for clients: one that asks a port where nobody listens can be given that
+    very port as its own, and would then talk to itself and keep the service from binding."""
+    while True:
+        port = random.SystemRandom().randrange(12000, 32000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(question, timeout=10.0, every=0.01, what="it"):
@@ -231,6 +236,10 @@ def read_journal(path):
         if len(parts) == 4 and line.endswith("\n"):
             records.append((parts[2], json.loads(parts[3])))
     return records
+
+
+def _sockets(directory, names):
+    return [name for name in names if pathlib.Path(directory, name).is_socket()]
 
 
 class Site:
@@ -443,7 +452,7 @@ class Site:
         """Remembers the whole directory; nothing may run in it."""
         assert not self.processes(), self.processes()
         self._saved = self.dir.with_name(self.dir.name + ".saved")
-        shutil.copytree(self.dir, self._saved, symlinks=True)
+        shutil.copytree(self.dir, self._saved, symlinks=True, ignore=_sockets)
 
     def reset(self):
         """Everything as it was at save(), all processes ended."""

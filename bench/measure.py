@@ -10,8 +10,8 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = ROOT / "build"
-os.environ["BELAY_BUILD"] = str(BUILD)      # what is measured is the release build
+BUILD = pathlib.Path(os.environ.get("BELAY_BUILD") or ROOT / "build").resolve()
+os.environ["BELAY_BUILD"] = str(BUILD)      # what is measured is the release build, unless another is named
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
 import belaytest  # noqa: E402

@@ -3,10 +3,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/install-test-deps.sh
-mkdir -p build/bench/bin
+build=${BELAY_BUILD:-build}
+mkdir -p "$build/bench/bin"
 cc=${CC:-gcc}
-"$cc" -O2 -D_GNU_SOURCE -o build/bench/noted tests/lib/noted/noted.c -lsqlite3
-"$cc" -O2 -D_GNU_SOURCE -static -o build/bench/bin/git bench/git_meter.c
+"$cc" -O2 -D_GNU_SOURCE -o "$build/bench/noted" tests/lib/noted/noted.c -lsqlite3
+"$cc" -O2 -D_GNU_SOURCE -static -o "$build/bench/bin/git" bench/git_meter.c
 options=()
 [ -n "${QUICK:-}" ] && options+=(--quick)
 exec /usr/bin/python3 bench/bench.py "${options[@]}" "$@"

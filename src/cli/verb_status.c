@@ -157,8 +157,10 @@ static bool look_at(App *app, const char *path, Row *row, Err *err) {
         scoped(world_done) World world = {0};
         scoped(runtime_status_done) RuntimeStatus now = {0};
         if (!manifest_load(path, &service, err) || !world_open(&app->state, service, &world, err) ||
-                !world.source->installed(&world.source_at, &world.from, err) ||
-                !world.runtime->inspect(&world.runtime_at, &now, err))
+                !world.source->installed(&world.source_at, &world.from, err))
+                return false;
+        const RuntimeContext whole = world_runtime_whole(&world);
+        if (!world.runtime->inspect(&whole, &now, err))
                 return false;
         row->object = json_object();
         row->service = str_copy(service->name);

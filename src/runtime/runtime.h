@@ -35,6 +35,9 @@
 typedef struct RuntimeContext {
         const Service *service;
         const State *state;
+        /* What all of /proc must be searched for is left out: inspect's processes, memory, CPU and kills for
+         * memory, describe's port_taken_by. Steps ask often, some while nothing serves. */
+        bool brief;
 } RuntimeContext;
 
 /* What is so now. Strings are owned by the struct; runtime_status_done frees them. */

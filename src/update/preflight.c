@@ -103,12 +103,14 @@ static bool look_at_runtime(World *world, Preflight *preflight, Err *err) {
                 err_clear(err);
                 return true;
         }
-        const RuntimeDescription *user = &preflight->looking.user;
-        for (size_t i = 0; user->warnings && user->warnings[i]; i++)
-                strv_add(&preflight->warnings, user->warnings[i]);
-        if (user->port_taken_by)
-                refuse(preflight,
-                        str_format("port %u is held by %s", user->port, user->port_taken_by),
+        scoped(runtime_description_done) RuntimeDescription is = {0};
+        const RuntimeContext whole = world_runtime_whole(world);
+        if (!world->runtime->describe(&whole, &is, err))
+                return false;
+        for (size_t i = 0; is.warnings && is.warnings[i]; i++)
+                strv_add(&preflight->warnings, is.warnings[i]);
+        if (is.port_taken_by)
+                refuse(preflight, str_format("port %u is held by %s", is.port, is.port_taken_by),
                         str_copy("Stop that program, or give the service another port."));
         return true;
 }

@@ -86,7 +86,8 @@ static bool sample(void *context, ProcessSample *ret, Err *err) {
         const Watching *watching = context;
         const World *world = watching->world;
         scoped(runtime_status_done) RuntimeStatus now = {0};
-        if (!world->runtime->inspect(&world->runtime_at, &now, err))
+        const RuntimeContext whole = world_runtime_whole(world);
+        if (!world->runtime->inspect(&whole, &now, err))
                 return false;
         *ret = (ProcessSample){
                 .running = now.running,
@@ -139,8 +140,9 @@ static bool monitor_apply(StepContext *context, Err *err) {
         scoped(looking_done) Looking looking = {0};
         scoped(runtime_status_done) RuntimeStatus now = {0};
         scoped(monitor_baseline_done) MonitorBaseline baseline = {0};
+        const RuntimeContext whole = world_runtime_whole(world);
         if (!looking_open(world, &world->to, &looking, err) ||
-                !world->runtime->inspect(&world->runtime_at, &now, err))
+                !world->runtime->inspect(&whole, &now, err))
                 return false;
         load_baseline(world, &baseline);
         looking.check.cancel = world->watch_cancel;

@@ -24,7 +24,7 @@ bool world_open(const State *state, Service *service, World *ret, Err *err) {
                 .service = service,
                 .cancel = ret->cancel,
                 .runtime = runtime_for(service),
-                .runtime_at = {.service = service, .state = state},
+                .runtime_at = {.service = service, .state = state, .brief = true},
                 .source = source_of(service),
                 .source_at = {.service = service, .state = state},
         };
@@ -34,6 +34,12 @@ bool world_open(const State *state, Service *service, World *ret, Err *err) {
                 strv_add(&ret->allowed, service->configuration.env_file);
         ret->source_at.allowed = ret->allowed;
         return true;
+}
+
+RuntimeContext world_runtime_whole(const World *world) {
+        RuntimeContext at = world->runtime_at;
+        at.brief = false;
+        return at;
 }
 
 bool world_of_run(

@@ -32,7 +32,7 @@ typedef struct World {
         char *undo_dir;    /* runs/<n>/undo */
         char *mark;        /* value of BELAY_RUN in children: unique on this machine */
         const Runtime *runtime;
-        RuntimeContext runtime_at;
+        RuntimeContext runtime_at; /* brief */
         const Source *source;
         Strv allowed; /* for source_at */
         SourceContext source_at;
@@ -59,6 +59,8 @@ bool world_open(const State *state, Service *service, World *ret, Err *err);
 bool world_of_run(
         const State *state, unsigned run, const RunState *run_state, World *ret, Err *err);
 void world_done(World *world);
+/* For what runtime_at leaves out: memory, processor time, who holds the port. */
+RuntimeContext world_runtime_whole(const World *world);
 /* Names the run's files and the mark of its children. */
 void world_set_run(World *world, unsigned run);
 

@@ -102,7 +102,7 @@ static bool process_inspect(const RuntimeContext *at, RuntimeStatus *ret, Err *e
                 return false;
         take_record(&record, &status);
         status.running = process_alive(&status.main);
-        if (status.running && !add_usage(at, &status, err))
+        if (status.running && !at->brief && !add_usage(at, &status, err))
                 return false;
         status.log_path = process_log_path(at);
         *ret = status;
@@ -113,14 +113,11 @@ static bool process_inspect(const RuntimeContext *at, RuntimeStatus *ret, Err *e
 /* -- what would be ---------------------------------------------------------------------------- */
 
 /* A socket that a process of the service holds is in nobody's way. */
-static bool is_own(const RuntimeContext *at, pid_t pid) {
-        scoped(keeper_record_done) KeeperRecord record = {0};
+static bool is_own(const RuntimeContext *at, const ProcessId *main, pid_t pid) {
         scoped(free_str) char *mark = service_mark(at->state, at->service->name);
         scoped(family_done) Family family = {0};
-        if (pid == 0 || !look(at, &record, NULL, NULL))
-                return false;
-        const FamilyQuery query = {.main = &record.main, .mark = mark};
-        if (!family_find(&query, &family, NULL))
+        const FamilyQuery query = {.main = main, .mark = mark};
+        if (pid == 0 || !family_find(&query, &family, NULL))
                 return false;
         for (size_t i = 0; i < family.n; i++)
                 if (family.members[i].id.pid == pid)
@@ -128,10 +125,15 @@ static bool is_own(const RuntimeContext *at, pid_t pid) {
         return false;
 }
 
+/* Most often nobody holds it, or the main process itself: only else all of /proc is looked through. */
 static char *port_taken_by(const RuntimeContext *at) {
+        scoped(keeper_record_done) KeeperRecord record = {0};
         scoped(port_holder_done) PortHolder holder = {0};
         unsigned port = at->service->process.port;
-        if (port == 0 || !port_find_holder(port, &holder) || is_own(at, holder.pid))
+        bool known = look(at, &record, NULL, NULL);
+        pid_t main = known && process_alive(&record.main) ? record.main.pid : 0;
+        if (port == 0 || port_is_free_or_held_by(port, main) || !port_find_holder(port, &holder) ||
+                (known && is_own(at, &record.main, holder.pid)))
                 return NULL;
         return TAKE(holder.text);
 }
@@ -152,7 +154,7 @@ static bool process_describe(const RuntimeContext *at, RuntimeDescription *ret, 
                 .directory = str_copy(process->directory),
                 .command = strv_join(process->command, " "),
                 .port = process->port,
-                .port_taken_by = port_taken_by(at),
+                .port_taken_by = at->brief ? NULL : port_taken_by(at),
         };
         if (account.uid == 0)
                 strv_addf(&ret->warnings,

@@ -26,7 +26,8 @@ typedef struct Entry {
         pid_t pid;
         ProcessStat stat;
         uint64_t ticks, pages;
-        bool member, refused; /* refused: Belay's own */
+        bool member, in_run; /* in_run: carries BELAY_RUN */
+        bool judged, belays; /* belays: Belay's own, valid when judged */
 } Entry;
 
 typedef struct Table {
@@ -129,12 +130,15 @@ static char *program_of(pid_t pid) {
 }
 
 /* A run that the keeper resumed, or one that the service itself asked for, inherits marker or parent; it
- * must not be ended with the service. */
-static bool is_belays(const Table *table, const Entry *entry, const char *block, size_t bytes) {
-        if (block && has_entry(block, bytes, "BELAY_RUN=", true))
-                return true;
-        scoped(free_str) char *program = program_of(entry->pid);
-        return program && table->own_program && strcmp(program, table->own_program) == 0;
+ * must not be ended with the service. Asked of few: those that would belong otherwise. */
+static bool is_belays(const Table *table, Entry *entry) {
+        if (entry->judged)
+                return entry->belays;
+        scoped(free_str) char *program = entry->in_run ? NULL : program_of(entry->pid);
+        entry->judged = true;
+        entry->belays = entry->in_run ||
+                        (program && table->own_program && strcmp(program, table->own_program) == 0);
+        return entry->belays;
 }
 
 static bool is_main(const Entry *entry, const ProcessId *main) {
@@ -165,8 +169,8 @@ static void look_at(const Table *table, const FamilyQuery *query, bool session, 
         bool in_session = session && (entry->stat.session == query->main->pid ||
                                              entry->stat.group == query->main->pid);
         bool orphan = query->keeper > 0 && entry->stat.parent == query->keeper;
-        entry->refused = is_belays(table, entry, block, bytes);
-        entry->member = !entry->refused && (marked || in_session || orphan);
+        entry->in_run = block && has_entry(block, bytes, "BELAY_RUN=", true);
+        entry->member = (marked || in_session || orphan) && !is_belays(table, entry);
 }
 
 static const Entry *entry_find(const Table *table, pid_t pid) {
@@ -180,10 +184,10 @@ static void add_descendants(const Table *table) {
                 grown = false;
                 for (size_t i = 0; i < table->n; i++) {
                         Entry *entry = &table->entries[i];
-                        if (entry->member || entry->refused)
+                        if (entry->member)
                                 continue;
                         const Entry *parent = entry_find(table, entry->stat.parent);
-                        if (parent && parent->member) {
+                        if (parent && parent->member && !is_belays(table, entry)) {
                                 entry->member = true;
                                 grown = true;
                         }

@@ -73,8 +73,8 @@ static void close_dir(DIR **dir) {
                 closedir(*dir);
 }
 
-static bool has_socket(const char *pid, const char *wanted) {
-        scoped(free_str) char *path = str_format("/proc/%s/fd", pid);
+static bool has_socket(pid_t pid, const char *wanted) {
+        scoped(free_str) char *path = str_format("/proc/%d/fd", (int)pid);
         scoped(close_dir) DIR *dir = opendir(path);
         for (struct dirent *at; dir && (at = readdir(dir));) {
                 char target[64];
@@ -88,12 +88,14 @@ static bool has_socket(const char *pid, const char *wanted) {
         return false;
 }
 
+static char *socket_link(uint64_t inode) { return str_format("socket:[%" PRIu64 "]", inode); }
+
 static pid_t socket_owner(uint64_t inode) {
-        scoped(free_str) char *wanted = str_format("socket:[%" PRIu64 "]", inode);
+        scoped(free_str) char *wanted = socket_link(inode);
         scoped(close_dir) DIR *dir = opendir("/proc");
         uint64_t pid = 0;
         for (struct dirent *at; dir && (at = readdir(dir));)
-                if (str_to_uint(at->d_name, INT32_MAX, &pid) && has_socket(at->d_name, wanted))
+                if (str_to_uint(at->d_name, INT32_MAX, &pid) && has_socket((pid_t)pid, wanted))
                         return (pid_t)pid;
         return 0;
 }
@@ -109,11 +111,24 @@ static char *program_name(pid_t pid) {
         return str_printable(str_trim(name), false);
 }
 
+static bool find_listener(unsigned port, uid_t *ret_uid, uint64_t *ret_inode) {
+        return table_find("/proc/self/net/tcp", port, ret_uid, ret_inode) ||
+               table_find("/proc/self/net/tcp6", port, ret_uid, ret_inode);
+}
+
+bool port_is_free_or_held_by(unsigned port, pid_t pid) {
+        uid_t uid = 0;
+        uint64_t inode = 0;
+        if (!find_listener(port, &uid, &inode))
+                return true;
+        scoped(free_str) char *wanted = socket_link(inode);
+        return pid > 0 && has_socket(pid, wanted);
+}
+
 bool port_find_holder(unsigned port, PortHolder *ret) {
         uid_t uid = 0;
         uint64_t inode = 0;
-        if (!table_find("/proc/self/net/tcp", port, &uid, &inode) &&
-                !table_find("/proc/self/net/tcp6", port, &uid, &inode))
+        if (!find_listener(port, &uid, &inode))
                 return false;
         scoped(free_str) char *user = user_name(uid);
         *ret = (PortHolder){.pid = socket_owner(inode), .uid = uid};

@@ -15,6 +15,9 @@ void port_holder_done(PortHolder *holder);
 /* True: somebody listens on it on all addresses or on the loopback, so that a service cannot. What listens
  * only on another address of the machine is in nobody's way. */
 bool port_find_holder(unsigned port, PortHolder *ret);
+/* True: nobody listens on it, or `pid` does. Looks at that one process alone; false may be another process
+ * of its family, which port_find_holder tells. */
+bool port_is_free_or_held_by(unsigned port, pid_t pid);
 
 /* The name of a user, or its number as text; owned. */
 char *user_name(uid_t uid);

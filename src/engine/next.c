@@ -24,8 +24,9 @@ static bool may_begin(const StepRecord *record) {
 
 /* -- back --------------------------------------------------------------------------------- */
 
+/* What runs behind the undos is not undone itself. */
 static bool is_to_undo(const Step *step, const StepRecord *record) {
-        bool changes = step->undo && !(step->flags & STEP_READ_ONLY);
+        bool changes = step->undo && !(step->flags & (STEP_READ_ONLY | STEP_AFTER_UNDO));
         return changes && step_runs_forward(step) && step_was_begun(record) &&
                record->undo != STEP_DONE;
 }

@@ -242,7 +242,7 @@ bool file_content_sum(const WalkPlace *place, FileEntry *ret, bool *ret_there, E
 /* Another name of what is in the archive already, if it is still exactly that. */
 static bool put_link(Archiver *a, FileEntry *entry, const struct stat *st, bool *ret_put, Err *err) {
         Link *link = st->st_nlink > 1 ? link_find(a, entry->inode) : NULL;
-        *ret_put = link && file_entry_same(&link->first, entry) && !link->first.doubtful;
+        *ret_put = link && file_entry_same(&link->first, entry);
         if (!*ret_put)
                 return true;
         entry->type = FILE_HARDLINK;

@@ -42,10 +42,13 @@ static bool wanted_xattr(const Tree *t, const char *name) {
 }
 
 /* Only what programs themselves set must come back; what the system sets (labels) it sets anew. */
-static bool set_xattrs(const Tree *t, int fd, const FileEntry *e, Err *err) {
+static bool set_xattrs(const Tree *t, int fd, const char *at, const FileEntry *e, Err *err) {
         for (size_t i = 0; i < e->n_xattrs; i++) {
                 const Xattr *x = &e->xattrs[i];
-                if (!wanted_xattr(t, x->name) || fsetxattr(fd, x->name, x->value, x->n, 0) == 0)
+                int failed = !wanted_xattr(t, x->name) ? 0
+                             : at                      ? lsetxattr(at, x->name, x->value, x->n, 0)
+                                                       : fsetxattr(fd, x->name, x->value, x->n, 0);
+                if (failed == 0)
                         continue;
                 if (str_starts(x->name, "user.") || str_starts(x->name, "system.posix_acl"))
                         return fail_at(t, "setting attributes of", e->path, err);
@@ -82,7 +85,7 @@ static bool dress(const Tree *t, int fd, const FileEntry *e, Err *err) {
                 return false;
         if (fchmod(fd, wanted_mode(t, e)) != 0)
                 return fail_at(t, "setting the mode of", e->path, err);
-        if (!set_xattrs(t, fd, e, err))
+        if (!set_xattrs(t, fd, NULL, e, err))
                 return false;
         return futimens(fd, times) == 0 || fail_at(t, "setting the time of", e->path, err);
 }
@@ -180,10 +183,12 @@ static bool make_fifo(const Tree *t, const FileEntry *e, Err *err) {
                 return fail_at(t, "making", e->path, err);
         fault_after();
         times_of(e, times);
-        if (fchownat(parent, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) != 0 || fchmodat(parent, name, e->mode, 0) != 0 ||
-            utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) != 0)
-                return fail_at(t, "making", e->path, err);
-        return true;
+        if (fchownat(parent, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) != 0 || fchmodat(parent, name, e->mode, 0) != 0)
+                return fail_at(t, "giving its owner to", e->path, err);
+        scoped(free_str) char *at = str_format("/proc/self/fd/%d/%s", parent, name);
+        if (!set_xattrs(t, -1, at, e, err))
+                return false;
+        return utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) == 0 || fail_at(t, "setting the time of", e->path, err);
 }
 
 static bool make_all(const Tree *t, FileType type, bool (*make)(const Tree *, const FileEntry *, Err *), Err *err) {

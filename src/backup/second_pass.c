@@ -54,21 +54,24 @@ static const FileEntry *advance(DeltaPass *p, const char *path) {
         return NULL;
 }
 
-static bool unchanged(const FileEntry *listed, const WalkPlace *place, const struct stat *st, bool *ret, Err *err) {
+static bool unchanged(const SetItem *item, const FileEntry *listed, const WalkPlace *place, const struct stat *st, bool *ret,
+                      Err *err) {
         scoped(file_entry_done) FileEntry now = {0};
+        /* The bytes of a further name are those of the first. */
+        const FileEntry *bytes = listed->type == FILE_HARDLINK ? file_list_find(&item->list, listed->link) : listed;
         bool there;
         *ret = false;
         if (!file_entry_of(place->path, st, &now, err))
                 return false;
         if (!file_entry_same(listed, &now))
                 return true;
-        *ret = !listed->doubtful;
-        if (*ret || listed->type != FILE_REGULAR)
+        *ret = bytes && !bytes->doubtful;
+        if (*ret || !bytes || bytes->type != FILE_REGULAR)
                 return true;
         if (!file_content_sum(place, &now, &there, err))
                 return false;
-        *ret = there && now.sparse == listed->sparse && file_entry_same(listed, &now) &&
-               memcmp(now.sha256, listed->sha256, sizeof(now.sha256)) == 0;
+        *ret = there && now.sparse == bytes->sparse && file_entry_same(listed, &now) &&
+               memcmp(now.sha256, bytes->sha256, sizeof(now.sha256)) == 0;
         return true;
 }
 
@@ -95,7 +98,7 @@ static bool compare_entry(void *context, const WalkPlace *place, const struct st
         const FileEntry *listed = advance(p, place->path);
         bool same = false;
         FileEntry entry;
-        if (listed && !unchanged(listed, place, st, &same, err))
+        if (listed && !unchanged(p->item, listed, place, st, &same, err))
                 return false;
         if (same)
                 return true;

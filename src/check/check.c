@@ -70,7 +70,8 @@ static void say(CheckAnswer *ret, const CheckContext *context, AnswerKind kind, 
         cut_into(ret->evidence, shown);
 }
 
-void check_say(CheckAnswer *ret, const CheckContext *context, AnswerKind kind, const char *format, ...) {
+void check_say(
+        CheckAnswer *ret, const CheckContext *context, AnswerKind kind, const char *format, ...) {
         va_list args;
         va_start(args, format);
         scoped(free_str) char *text = str_vformat(format, args);
@@ -96,7 +97,9 @@ bool check_text_matches(const char *found, const char *raw, const char *expanded
         return strcmp(raw, "${version}") == 0 && version_same(found, expanded);
 }
 
-bool check_cancelled(const CheckContext *context) { return context->cancel && context->cancel->requested; }
+bool check_cancelled(const CheckContext *context) {
+        return context->cancel && context->cancel->requested;
+}
 
 Strv check_environment(const CheckContext *context) {
         Strv environment = environment_clean(context->as_user ? context->uid : geteuid());

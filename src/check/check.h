@@ -38,22 +38,24 @@ typedef struct CheckAnswer {
         int64_t took_ms;
 } CheckAnswer;
 
-typedef struct CheckMemory CheckMemory; /* what one waiting keeps between questions: connections, places in logs */
+typedef struct CheckMemory
+        CheckMemory; /* what one waiting keeps between questions: connections, places in logs */
 
 typedef struct CheckContext {
         const Service *service;
-        Expansion values;           /* version, tag, port, … of what should run now */
-        char *const *env;           /* the service's env file, "NAME=value" each, for env: values and commands;
+        Expansion values; /* version, tag, port, … of what should run now */
+        char *const
+                *env; /* the service's env file, "NAME=value" each, for env: values and commands;
                                      * may be NULL */
-        const LogReader *log;       /* NULL: no log (log checks then answer "could not ask") */
+        const LogReader *log; /* NULL: no log (log checks then answer "could not ask") */
         LogPlace log_from;
-        uid_t uid;                  /* commands run as this user when `as_user` */
+        uid_t uid; /* commands run as this user when `as_user` */
         gid_t gid;
         bool as_user;
-        const char *mark;           /* BELAY_RUN of commands, or NULL */
-        char *const *secrets;       /* values that may be in no evidence; may be NULL */
-        const Cancel *cancel;       /* may be NULL */
-        CheckMemory *memory;        /* NULL at first; check_context_done frees it */
+        const char *mark;     /* BELAY_RUN of commands, or NULL */
+        char *const *secrets; /* values that may be in no evidence; may be NULL */
+        const Cancel *cancel; /* may be NULL */
+        CheckMemory *memory;  /* NULL at first; check_context_done frees it */
 } CheckContext;
 
 /* Asks once, within the check's `within`. Always fills `ret`. Cancelled: ANSWER_ERROR, soon. */
@@ -67,7 +69,7 @@ typedef struct ChecksWait {
         const CheckSpec *checks;
         size_t n_checks;
         CheckContext *context;
-        int64_t timeout_ms;         /* start.timeout, from the call on */
+        int64_t timeout_ms; /* start.timeout, from the call on */
         /* No time to start: no answer counts as wrong, and a check that cannot reach its threshold any more fails.
          * For `belay verify`, for preflight. */
         bool now;
@@ -81,19 +83,19 @@ typedef struct ChecksWait {
 } ChecksWait;
 
 typedef struct CheckResult {
-        char *title;                /* owned */
+        char *title; /* owned */
         CheckKind kind;
         Verdict verdict;
-        char *reason;               /* why it passed, failed or hangs: one line; owned */
+        char *reason; /* why it passed, failed or hangs: one line; owned */
         unsigned asked;
-        int64_t first_answer_ms;    /* after the start of the waiting; -1: never */
+        int64_t first_answer_ms; /* after the start of the waiting; -1: never */
         CheckAnswer last;
 } CheckResult;
 
 typedef struct ChecksOutcome {
         Verdict verdict;
-        char *reason;               /* of the first that failed, or of the process; owned */
-        CheckResult *results;       /* one for each check, in their order */
+        char *reason;         /* of the first that failed, or of the process; owned */
+        CheckResult *results; /* one for each check, in their order */
         size_t n_results;
         int64_t took_ms;
 } ChecksOutcome;
@@ -110,7 +112,8 @@ json_t *checks_outcome_to_json(const ChecksOutcome *outcome);
  * or ERR_TIMEOUT: no answer; ERR_ANSWER_NO: an answer without a version in it; ERR_USAGE: the service has no
  * such way (installed_can is false: git describe is then the source's to do). */
 bool installed_can(const InstalledSpec *installed);
-bool installed_ask(const InstalledSpec *installed, CheckContext *context, char **ret_version, Err *err);
+bool installed_ask(
+        const InstalledSpec *installed, CheckContext *context, char **ret_version, Err *err);
 
 /* The scalar at a dotted path (".a.b[0]") of JSON as text, owned, or NULL when there is none. Strings as they
  * are, numbers and true, false, null as JSON writes them. */

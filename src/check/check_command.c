@@ -20,7 +20,8 @@ static Strv expanded_words(const CheckSpec *check, CheckContext *context, CheckA
         return TAKE(words);
 }
 
-static void judge(const char *name, const ChildResult *result, CheckContext *context, CheckAnswer *ret) {
+static void judge(
+        const char *name, const ChildResult *result, CheckContext *context, CheckAnswer *ret) {
         if (result->exit_status == 0) {
                 check_say(ret, context, ANSWER_PASS, "%s exited with 0", name);
                 return;
@@ -29,9 +30,11 @@ static void judge(const char *name, const ChildResult *result, CheckContext *con
         scoped(free_str) char *lines = child_last_lines(result, EVIDENCE_LINES);
         /* All of it is cleaned before it is cut, so that no half of a secret stays. */
         if (result->exit_status > 128)
-                check_say(ret, context, kind, "%s was ended by signal %d: %s", name, result->exit_status - 128, lines);
+                check_say(ret, context, kind, "%s was ended by signal %d: %s", name,
+                        result->exit_status - 128, lines);
         else
-                check_say(ret, context, kind, "%s exited with %d: %s", name, result->exit_status, lines);
+                check_say(ret, context, kind, "%s exited with %d: %s", name, result->exit_status,
+                        lines);
 }
 
 static void ask(const CheckSpec *check, CheckContext *context, CheckAnswer *ret) {
@@ -41,21 +44,22 @@ static void ask(const CheckSpec *check, CheckContext *context, CheckAnswer *ret)
         scoped(strv_freep) Strv environment = check_environment(context);
         scoped(free_str) char *what = str_format("check '%s'", words[0]);
         Child child = {.argv = words,
-                       .directory = context->service ? context->service->directory : NULL,
-                       .environment = environment,
-                       .uid = context->uid,
-                       .gid = context->gid,
-                       .as_user = context->as_user,
-                       .timeout_ms = check->within_ms,
-                       .what = what,
-                       .mark = context->mark,
-                       .cancel = context->cancel};
+                .directory = context->service ? context->service->directory : NULL,
+                .environment = environment,
+                .uid = context->uid,
+                .gid = context->gid,
+                .as_user = context->as_user,
+                .timeout_ms = check->within_ms,
+                .what = what,
+                .mark = context->mark,
+                .cancel = context->cancel};
         scoped(child_result_done) ChildResult result = {0};
         scoped(err_clear) Err err = {0};
         if (child_run(&child, &result, &err))
                 judge(words[0], &result, context, ret);
         else
-                check_say_err(ret, context, err.code == ERR_TIMEOUT ? ANSWER_NONE : ANSWER_ERROR, &err);
+                check_say_err(
+                        ret, context, err.code == ERR_TIMEOUT ? ANSWER_NONE : ANSWER_ERROR, &err);
 }
 
 const CheckDriver check_command_driver = {.name = "command", .ask = ask};

@@ -26,7 +26,9 @@ const char *answer_name(AnswerKind kind) { return answer_names[kind]; }
 
 const char *verdict_name(Verdict verdict) { return verdict_names[verdict]; }
 
-static unsigned otherwise(unsigned value, unsigned fallback) { return value > 0 ? value : fallback; }
+static unsigned otherwise(unsigned value, unsigned fallback) {
+        return value > 0 ? value : fallback;
+}
 
 void eval_begin(Eval *eval, const EvalRule *rule, int64_t now_ms) {
         *eval = (Eval){.rule = *rule, .began_ms = now_ms, .last_ms = now_ms};
@@ -44,7 +46,9 @@ void eval_begin(Eval *eval, const EvalRule *rule, int64_t now_ms) {
                 r->interval_ms = 500;
 }
 
-static void keep(char *into, const char *text) { snprintf(into, EVAL_REASON_MAX, "%s", text ? text : ""); }
+static void keep(char *into, const char *text) {
+        snprintf(into, EVAL_REASON_MAX, "%s", text ? text : "");
+}
 
 void eval_answer(Eval *eval, int64_t now_ms, AnswerKind kind, const char *evidence) {
         eval->last_ms = now_ms;
@@ -103,8 +107,8 @@ static Verdict passed(Eval *eval) {
 static Verdict start_verdict(Eval *eval, int64_t now_ms) {
         const EvalRule *rule = &eval->rule;
         if (eval->wrong_in_row >= rule->wrong_limit) {
-                snprintf(eval->reason, sizeof(eval->reason), "%.260s, %u times in a row", eval->evidence,
-                        eval->wrong_in_row);
+                snprintf(eval->reason, sizeof(eval->reason), "%.260s, %u times in a row",
+                        eval->evidence, eval->wrong_in_row);
                 return VERDICT_FAIL;
         }
         if (passes(eval))
@@ -113,9 +117,9 @@ static Verdict start_verdict(Eval *eval, int64_t now_ms) {
                 return VERDICT_PENDING;
         if (eval->errors_in_row > 0 && eval->wrong_in_row == 0 && eval->none_in_row == 0)
                 return inconclusive(eval);
-        snprintf(eval->reason, sizeof(eval->reason), "not ready after %" PRId64 ".%" PRId64 " s: %.240s",
-                rule->timeout_ms / 1000, rule->timeout_ms % 1000 / 100,
-                eval->asked > 0 ? eval->evidence : "never asked");
+        snprintf(eval->reason, sizeof(eval->reason),
+                "not ready after %" PRId64 ".%" PRId64 " s: %.240s", rule->timeout_ms / 1000,
+                rule->timeout_ms % 1000 / 100, eval->asked > 0 ? eval->evidence : "never asked");
         return VERDICT_FAIL;
 }
 
@@ -131,26 +135,29 @@ static Verdict now_verdict(Eval *eval) {
         unsigned missed = known - right_of_last(eval, rule->window);
         if (missed + rule->threshold <= rule->window)
                 return VERDICT_PENDING;
-        snprintf(eval->reason, sizeof(eval->reason), "%.260s (%u of %u answers were not right)", eval->evidence,
-                missed, known);
+        snprintf(eval->reason, sizeof(eval->reason), "%.260s (%u of %u answers were not right)",
+                eval->evidence, missed, known);
         return VERDICT_FAIL;
 }
 
 static Verdict watch_verdict(Eval *eval) {
         const EvalRule *rule = &eval->rule;
         if (eval->missed_in_row >= rule->fail_limit) {
-                snprintf(eval->reason, sizeof(eval->reason), "%.260s, %u times in a row", eval->evidence,
-                        eval->missed_in_row);
+                snprintf(eval->reason, sizeof(eval->reason), "%.260s, %u times in a row",
+                        eval->evidence, eval->missed_in_row);
                 return VERDICT_FAIL;
         }
         unsigned known = known_of_last(eval, FLAP_WINDOW);
         unsigned missed = known - right_of_last(eval, FLAP_WINDOW);
-        if (known >= FLAP_LEAST && missed * 100 >= known * FLAP_PERCENT && missed >= rule->fail_limit) {
-                snprintf(eval->reason, sizeof(eval->reason), "flaps: %u of the last %u answers not right, the last: %.220s",
-                        missed, known, eval->evidence);
+        if (known >= FLAP_LEAST && missed * 100 >= known * FLAP_PERCENT &&
+                missed >= rule->fail_limit) {
+                snprintf(eval->reason, sizeof(eval->reason),
+                        "flaps: %u of the last %u answers not right, the last: %.220s", missed,
+                        known, eval->evidence);
                 return VERDICT_FAIL;
         }
-        if (eval->errors_in_row >= rule->error_limit || (eval->answers == 0 && eval->errors_in_row > 0))
+        if (eval->errors_in_row >= rule->error_limit ||
+                (eval->answers == 0 && eval->errors_in_row > 0))
                 return inconclusive(eval);
         return eval->answers > 0 ? passed(eval) : VERDICT_PENDING;
 }

@@ -26,26 +26,27 @@
 
 typedef enum AnswerKind {
         ANSWER_PASS,
-        ANSWER_FAIL,  /* it answered, and wrongly */
-        ANSWER_NONE,  /* not reachable, 503, no answer in time */
+        ANSWER_FAIL, /* it answered, and wrongly */
+        ANSWER_NONE, /* not reachable, 503, no answer in time */
         ANSWER_ERROR, /* Belay could not ask: out of descriptors, libcurl missing, name service away */
 } AnswerKind;
 
 typedef enum Verdict { VERDICT_PENDING, VERDICT_PASS, VERDICT_FAIL, VERDICT_INCONCLUSIVE } Verdict;
 
-const char *answer_name(AnswerKind kind);   /* "pass", "fail", "no answer", "error" */
-const char *verdict_name(Verdict verdict);  /* "pending", "pass", "fail", "inconclusive" */
+const char *answer_name(AnswerKind kind);  /* "pass", "fail", "no answer", "error" */
+const char *verdict_name(Verdict verdict); /* "pending", "pass", "fail", "inconclusive" */
 
 typedef enum RuleMode { RULE_START, RULE_NOW, RULE_WATCH } RuleMode;
 
 typedef struct EvalRule {
         RuleMode mode;
-        unsigned threshold, window; /* 2 of 3; 0 means these; the window is at most EVAL_WINDOW_MAX */
-        int64_t timeout_ms;         /* RULE_START: of eval_begin's time; 0: none */
-        int64_t interval_ms;        /* between answers; 0: 500 */
-        unsigned wrong_limit;       /* 0: 5 */
-        unsigned fail_limit;        /* 0: 3 */
-        unsigned error_limit;       /* 0: 5 */
+        unsigned threshold,
+                window;       /* 2 of 3; 0 means these; the window is at most EVAL_WINDOW_MAX */
+        int64_t timeout_ms;   /* RULE_START: of eval_begin's time; 0: none */
+        int64_t interval_ms;  /* between answers; 0: 500 */
+        unsigned wrong_limit; /* 0: 5 */
+        unsigned fail_limit;  /* 0: 3 */
+        unsigned error_limit; /* 0: 5 */
 } EvalRule;
 
 enum { EVAL_WINDOW_MAX = 32, EVAL_REASON_MAX = 320, EVAL_FIRST_PAUSE_MS = 20 };
@@ -53,11 +54,11 @@ enum { EVAL_WINDOW_MAX = 32, EVAL_REASON_MAX = 320, EVAL_FIRST_PAUSE_MS = 20 };
 typedef struct Eval {
         EvalRule rule;
         int64_t began_ms, last_ms;
-        uint32_t right;             /* bit 0: was the last answer right; errors are not in it */
-        unsigned answers, asked;    /* with and without errors */
+        uint32_t right;          /* bit 0: was the last answer right; errors are not in it */
+        unsigned answers, asked; /* with and without errors */
         unsigned wrong_in_row, missed_in_row, none_in_row, errors_in_row;
         AnswerKind last;
-        bool over;                  /* the process exited or was restarted */
+        bool over; /* the process exited or was restarted */
         char reason[EVAL_REASON_MAX];
         char evidence[EVAL_REASON_MAX]; /* of the last answer that was not right */
 } Eval;

@@ -22,7 +22,8 @@ static void sent_done(Sent *sent) {
         free(sent->headers);
 }
 
-static bool resolve_headers(const CheckSpec *check, CheckContext *context, Sent *sent, CheckAnswer *ret) {
+static bool resolve_headers(
+        const CheckSpec *check, CheckContext *context, Sent *sent, CheckAnswer *ret) {
         sent->headers = NEW_ARRAY(HttpHeader, check->n_headers + 1);
         sent->values = NEW_ARRAY(char *, check->n_headers + 1);
         for (; sent->n < check->n_headers; sent->n++) {
@@ -34,7 +35,8 @@ static bool resolve_headers(const CheckSpec *check, CheckContext *context, Sent 
                         if (!*value)
                                 return false;
                 } else if (!value_resolve(&header->value, context->env, value, &err)) {
-                        check_say(ret, context, ANSWER_ERROR, "header '%s': %s", header->name, err.message);
+                        check_say(ret, context, ANSWER_ERROR, "header '%s': %s", header->name,
+                                err.message);
                         return false;
                 }
                 sent->headers[sent->n] = (HttpHeader){header->name, *value};
@@ -91,16 +93,18 @@ typedef struct Judging {
 } Judging;
 
 static bool judge_status(const Judging *j) {
-        unsigned status = j->answer->status, expected = j->check->status > 0 ? j->check->status : 200;
+        unsigned status = j->answer->status,
+                 expected = j->check->status > 0 ? j->check->status : 200;
         if (status == expected)
                 return true;
         const char *to = http_answer_header(j->answer, "Location");
         if (status / 100 == 3 && to)
-                check_say(j->ret, j->context, ANSWER_FAIL, "%s answered %u, a redirect to '%s', expected %u", j->url,
-                        status, to, expected);
+                check_say(j->ret, j->context, ANSWER_FAIL,
+                        "%s answered %u, a redirect to '%s', expected %u", j->url, status, to,
+                        expected);
         else
-                check_say(j->ret, j->context, status == 503 ? ANSWER_NONE : ANSWER_FAIL, "%s answered %u, expected %u",
-                        j->url, status, expected);
+                check_say(j->ret, j->context, status == 503 ? ANSWER_NONE : ANSWER_FAIL,
+                        "%s answered %u, expected %u", j->url, status, expected);
         return false;
 }
 
@@ -109,7 +113,8 @@ static bool judge_protocol(const Judging *j) {
         const char *protocol = j->answer->protocol ? j->answer->protocol : "an unknown protocol";
         if (!expected || strcmp(protocol_number(protocol), protocol_number(expected)) == 0)
                 return true;
-        check_say(j->ret, j->context, ANSWER_FAIL, "%s answered by %s, expected %s", j->url, protocol, expected);
+        check_say(j->ret, j->context, ANSWER_FAIL, "%s answered by %s, expected %s", j->url,
+                protocol, expected);
         return false;
 }
 
@@ -123,11 +128,12 @@ static bool judge_headers(const Judging *j) {
                 if (found && check_text_matches(found, expect->value, expected))
                         continue;
                 if (found)
-                        check_say(j->ret, j->context, ANSWER_FAIL, "%s answered header '%s: %s', expected '%s'", j->url,
-                                expect->name, found, expected);
+                        check_say(j->ret, j->context, ANSWER_FAIL,
+                                "%s answered header '%s: %s', expected '%s'", j->url, expect->name,
+                                found, expected);
                 else
-                        check_say(j->ret, j->context, ANSWER_FAIL, "%s answered without header '%s'", j->url,
-                                expect->name);
+                        check_say(j->ret, j->context, ANSWER_FAIL,
+                                "%s answered without header '%s'", j->url, expect->name);
                 return false;
         }
         return true;
@@ -141,8 +147,8 @@ static bool judge_body(const Judging *j) {
                 return false;
         if (memmem(j->answer->body, j->answer->body_bytes, expected, strlen(expected)))
                 return true;
-        check_say(j->ret, j->context, ANSWER_FAIL, "%s answered a body without '%s'%s", j->url, expected,
-                j->answer->failure == HTTP_TOO_LARGE ? " in its first 64 KiB" : "");
+        check_say(j->ret, j->context, ANSWER_FAIL, "%s answered a body without '%s'%s", j->url,
+                expected, j->answer->failure == HTTP_TOO_LARGE ? " in its first 64 KiB" : "");
         return false;
 }
 
@@ -154,11 +160,12 @@ static bool judge_field(const Judging *j, const json_t *document, const Pair *fi
         if (found && check_text_matches(found, field->value, expected))
                 return true;
         if (found)
-                check_say(j->ret, j->context, ANSWER_FAIL, "%s answered %s '%.60s', expected '%s'", j->url, field->name,
-                        found, expected);
+                check_say(j->ret, j->context, ANSWER_FAIL, "%s answered %s '%.60s', expected '%s'",
+                        j->url, field->name, found, expected);
         else
-                check_say(j->ret, j->context, ANSWER_FAIL, "%s answered JSON without %s, expected '%s'", j->url,
-                        field->name, expected);
+                check_say(j->ret, j->context, ANSWER_FAIL,
+                        "%s answered JSON without %s, expected '%s'", j->url, field->name,
+                        expected);
         return false;
 }
 
@@ -167,10 +174,12 @@ static bool judge_json(const Judging *j) {
                 return true;
         scoped(err_clear) Err err = {0};
         if (j->answer->failure == HTTP_TOO_LARGE) {
-                check_say(j->ret, j->context, ANSWER_FAIL, "%s answered more than 64 KiB, too much to read as JSON", j->url);
+                check_say(j->ret, j->context, ANSWER_FAIL,
+                        "%s answered more than 64 KiB, too much to read as JSON", j->url);
                 return false;
         }
-        scoped(js_freep) json_t *document = check_json_parse(j->answer->body, j->answer->body_bytes, &err);
+        scoped(js_freep) json_t *document =
+                check_json_parse(j->answer->body, j->answer->body_bytes, &err);
         if (!document) {
                 check_say(j->ret, j->context, ANSWER_FAIL, "%s: %s", j->url, err.message);
                 return false;
@@ -183,17 +192,21 @@ static bool judge_json(const Judging *j) {
 
 /* A body over the limit is fine for a check that only asks for the status. */
 static bool whole_enough(const HttpAnswer *answer) {
-        return answer->failure == HTTP_ANSWERED || (answer->failure == HTTP_TOO_LARGE && answer->body_bytes > 0);
+        return answer->failure == HTTP_ANSWERED ||
+               (answer->failure == HTTP_TOO_LARGE && answer->body_bytes > 0);
 }
 
 static void judge(const Judging *j) {
         const HttpAnswer *answer = j->answer;
         if (!whole_enough(answer)) {
-                check_say(j->ret, j->context, check_kind_of_failure(answer->failure), "%s: %s", j->url, answer->why);
+                check_say(j->ret, j->context, check_kind_of_failure(answer->failure), "%s: %s",
+                        j->url, answer->why);
                 return;
         }
-        if (judge_status(j) && judge_protocol(j) && judge_headers(j) && judge_body(j) && judge_json(j))
-                check_say(j->ret, j->context, ANSWER_PASS, "%s answered %u", j->url, answer->status);
+        if (judge_status(j) && judge_protocol(j) && judge_headers(j) && judge_body(j) &&
+                judge_json(j))
+                check_say(
+                        j->ret, j->context, ANSWER_PASS, "%s answered %u", j->url, answer->status);
 }
 
 static void ask(const CheckSpec *check, CheckContext *context, CheckAnswer *ret) {
@@ -203,12 +216,12 @@ static void ask(const CheckSpec *check, CheckContext *context, CheckAnswer *ret)
         if (!url || !resolve_headers(check, context, &sent, ret))
                 return;
         HttpRequest request = {.url = url,
-                               .method = check->method,
-                               .headers = sent.headers,
-                               .n_headers = sent.n,
-                               .timeout_ms = check->within_ms,
-                               .version = version_wish(check->protocol),
-                               .cancel = context->cancel};
+                .method = check->method,
+                .headers = sent.headers,
+                .n_headers = sent.n,
+                .timeout_ms = check->within_ms,
+                .version = version_wish(check->protocol),
+                .cancel = context->cancel};
         scoped(http_answer_done) HttpAnswer answer = {0};
         http_ask(http, &request, &answer);
         judge(&(Judging){check, context, &answer, ret, url});

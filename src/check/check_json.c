@@ -29,7 +29,8 @@ static bool too_deep(const char *text, size_t n) {
 json_t *check_json_parse(const char *text, size_t n, Err *err) {
         json_error_t where;
         if (too_deep(text, n)) {
-                err_fail(err, ERR_ANSWER_NO, "the answer is JSON nested deeper than %d", JSON_DEPTH);
+                err_fail(
+                        err, ERR_ANSWER_NO, "the answer is JSON nested deeper than %d", JSON_DEPTH);
                 return NULL;
         }
         json_t *document = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);

@@ -66,8 +66,8 @@ static void ask(const CheckSpec *check, CheckContext *context, CheckAnswer *ret)
         }
         int64_t within = check->within_ms > 0 ? check->within_ms : WITHIN_MS;
         bool late = clock_now_ms() - check_memory(context)->began_ms > within;
-        check_say(ret, context, late ? ANSWER_FAIL : ANSWER_NONE, "the log does not say '%s'%s", text,
-                late ? " in time" : " yet");
+        check_say(ret, context, late ? ANSWER_FAIL : ANSWER_NONE, "the log does not say '%s'%s",
+                text, late ? " in time" : " yet");
 }
 
 const CheckDriver check_log_driver = {.name = "log", .ask = ask};

@@ -36,8 +36,8 @@ static int wait_connected(int fd, int64_t until, const CheckContext *context) {
 }
 
 static int try_address(const struct addrinfo *address, int64_t until, const CheckContext *context) {
-        scoped(close_fd) int fd =
-                socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->ai_protocol);
+        scoped(close_fd) int fd = socket(address->ai_family,
+                address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->ai_protocol);
         if (fd < 0)
                 return errno;
         if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
@@ -45,7 +45,8 @@ static int try_address(const struct addrinfo *address, int64_t until, const Chec
         return errno == EINPROGRESS ? wait_connected(fd, until, context) : errno;
 }
 
-static void answer_errno(const CheckSpec *check, CheckContext *context, int number, CheckAnswer *ret) {
+static void answer_errno(
+        const CheckSpec *check, CheckContext *context, int number, CheckAnswer *ret) {
         AnswerKind kind = local_errno(number) || number == ECANCELED ? ANSWER_ERROR : ANSWER_NONE;
         check_say(ret, context, kind, "%s:%u: %s", check->host, check->port, errno_text(number));
 }
@@ -54,7 +55,8 @@ static void answer_errno(const CheckSpec *check, CheckContext *context, int numb
 static struct addrinfo *look_up(const CheckSpec *check, CheckContext *context, CheckAnswer *ret) {
         scoped(free_str) char *host = check_expand(check->host, context, ret);
         scoped(free_str) char *port = str_format("%u", check->port);
-        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found = NULL;
+        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV},
+                        *found = NULL;
         int failed = host ? getaddrinfo(host, port, &hints, &found) : 0;
         if (failed)
                 check_say(ret, context, ANSWER_ERROR, "%s: %s", host, gai_strerror(failed));
@@ -74,7 +76,8 @@ static void ask(const CheckSpec *check, CheckContext *context, CheckAnswer *ret)
         }
         freeaddrinfo(addresses);
         if (number == 0)
-                check_say(ret, context, ANSWER_PASS, "%s:%u accepts connections", check->host, check->port);
+                check_say(ret, context, ANSWER_PASS, "%s:%u accepts connections", check->host,
+                        check->port);
         else
                 answer_errno(check, context, number, ret);
 }

@@ -31,13 +31,14 @@ static void begin(Waiting *waiting) {
         for (size_t i = 0; i < wait->n_checks; i++) {
                 const CheckSpec *check = &wait->checks[i];
                 EvalRule rule = {.mode = wait->now ? RULE_NOW : RULE_START,
-                                 .threshold = check->threshold,
-                                 .window = check->window,
-                                 .timeout_ms = wait->timeout_ms,
-                                 .interval_ms = check->interval_ms};
+                        .threshold = check->threshold,
+                        .window = check->window,
+                        .timeout_ms = wait->timeout_ms,
+                        .interval_ms = check->interval_ms};
                 eval_begin(&waiting->evals[i], &rule, waiting->began_ms);
                 waiting->ret->results[i] = (CheckResult){
-                        .title = str_copy(check->title ? check->title : check_kind_name(check->kind)),
+                        .title = str_copy(
+                                check->title ? check->title : check_kind_name(check->kind)),
                         .kind = check->kind,
                         .first_answer_ms = -1};
         }
@@ -82,14 +83,17 @@ static void ask_one(Waiting *waiting, size_t i) {
         if (answered && result->first_answer_ms < 0)
                 result->first_answer_ms = now - waiting->began_ms;
         if (wait->progress)
-                wait->progress(wait->progress_context, count_passed(waiting), wait->n_checks, result->last.evidence);
+                wait->progress(wait->progress_context, count_passed(waiting), wait->n_checks,
+                        result->last.evidence);
 }
 
 /* The worst of all: fail, then inconclusive, then pending. */
 static Verdict verdict_of_all(Waiting *waiting, size_t *ret_which) {
         Verdict all = VERDICT_PASS;
-        static const unsigned weight[] = {
-                [VERDICT_PASS] = 0, [VERDICT_PENDING] = 1, [VERDICT_INCONCLUSIVE] = 2, [VERDICT_FAIL] = 3};
+        static const unsigned weight[] = {[VERDICT_PASS] = 0,
+                [VERDICT_PENDING] = 1,
+                [VERDICT_INCONCLUSIVE] = 2,
+                [VERDICT_FAIL] = 3};
         for (size_t i = 0; i < waiting->wait->n_checks; i++) {
                 Verdict one = eval_verdict(&waiting->evals[i], clock_now_ms());
                 if (weight[one] <= weight[all])
@@ -150,12 +154,16 @@ static bool say_failure(const Waiting *waiting, Verdict verdict, size_t which, E
         }
         ret->reason = str_copy(waiting->gone ? waiting->gone : ret->results[which].reason);
         if (waiting->gone)
-                return err_fail(err, ERR_ANSWER_NO, "the service does not stay up: %s", ret->reason);
+                return err_fail(
+                        err, ERR_ANSWER_NO, "the service does not stay up: %s", ret->reason);
         if (verdict == VERDICT_INCONCLUSIVE) {
-                err_fail(err, ERR_INCONCLUSIVE, "check '%s' %s", ret->results[which].title, ret->reason);
-                return err_hint(err, "The service may be well: Belay itself could not ask it from here.");
+                err_fail(err, ERR_INCONCLUSIVE, "check '%s' %s", ret->results[which].title,
+                        ret->reason);
+                return err_hint(
+                        err, "The service may be well: Belay itself could not ask it from here.");
         }
-        return err_fail(err, ERR_ANSWER_NO, "check '%s' fails: %s", ret->results[which].title, ret->reason);
+        return err_fail(
+                err, ERR_ANSWER_NO, "check '%s' fails: %s", ret->results[which].title, ret->reason);
 }
 
 bool checks_wait(const ChecksWait *wait, ChecksOutcome *ret, Err *err) {
@@ -166,8 +174,10 @@ bool checks_wait(const ChecksWait *wait, ChecksOutcome *ret, Err *err) {
         finish(&waiting, verdict);
         if (verdict != VERDICT_PASS)
                 return say_failure(&waiting, verdict, which, err);
-        ret->reason = wait->n_checks > 0 ? str_format("%zu %s", wait->n_checks, wait->n_checks == 1 ? "check passes" : "checks pass")
-                                         : str_copy("the process runs");
+        ret->reason = wait->n_checks > 0
+                              ? str_format("%zu %s", wait->n_checks,
+                                        wait->n_checks == 1 ? "check passes" : "checks pass")
+                              : str_copy("the process runs");
         return true;
 }
 

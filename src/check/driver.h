@@ -14,7 +14,8 @@ typedef struct CheckDriver {
         void (*ask)(const CheckSpec *check, CheckContext *context, CheckAnswer *ret);
 } CheckDriver;
 
-extern const CheckDriver check_http_driver, check_tcp_driver, check_command_driver, check_log_driver;
+extern const CheckDriver check_http_driver, check_tcp_driver, check_command_driver,
+        check_log_driver;
 
 /* Where a log check is: each reads on from where it was, so that asking again costs what is new. */
 typedef struct LogScan {
@@ -36,8 +37,8 @@ CheckMemory *check_memory(CheckContext *context);
 Http *check_http_client(CheckContext *context, CheckAnswer *ret);
 
 /* Fills the answer: printable, without secrets, cut to its room. */
-void check_say(CheckAnswer *ret, const CheckContext *context, AnswerKind kind, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+void check_say(CheckAnswer *ret, const CheckContext *context, AnswerKind kind, const char *format,
+        ...) __attribute__((format(printf, 4, 5)));
 /* The same from an error: message only. */
 void check_say_err(CheckAnswer *ret, const CheckContext *context, AnswerKind kind, const Err *err);
 /* What an HTTP request that got no whole answer means for a check. */

@@ -20,7 +20,8 @@ static bool take_version(const char *text, const char *where, char **ret, Err *e
         const char *version = str_trim(copy);
         if (!version_text_ok(version)) {
                 scoped(free_str) char *shown = str_printable(version, false);
-                return err_fail(err, ERR_ANSWER_NO, "'%s' answers '%.80s', which is no version", where, shown);
+                return err_fail(err, ERR_ANSWER_NO, "'%s' answers '%.80s', which is no version",
+                        where, shown);
         }
         *ret = str_copy(version);
         return true;
@@ -36,8 +37,8 @@ static ErrCode code_of(HttpFailure failure) {
         return ERR_REMOTE;
 }
 
-static bool version_of_body(const InstalledSpec *installed, const HttpAnswer *answer, const char *url, char **ret,
-        Err *err) {
+static bool version_of_body(const InstalledSpec *installed, const HttpAnswer *answer,
+        const char *url, char **ret, Err *err) {
         if (!installed->json)
                 return take_version(answer->body, url, ret, err);
         scoped(js_freep) json_t *document = check_json_parse(answer->body, answer->body_bytes, err);
@@ -45,7 +46,8 @@ static bool version_of_body(const InstalledSpec *installed, const HttpAnswer *an
                 return err_context(err, "reading the version from '%s'", url);
         scoped(free_str) char *text = check_json_text(document, installed->json);
         if (!text)
-                return err_fail(err, ERR_ANSWER_NO, "'%s' answers JSON without %s", url, installed->json);
+                return err_fail(
+                        err, ERR_ANSWER_NO, "'%s' answers JSON without %s", url, installed->json);
         return take_version(text, url, ret, err);
 }
 
@@ -58,14 +60,16 @@ static bool ask_http(const InstalledSpec *installed, CheckContext *context, char
         scoped(http_answer_done) HttpAnswer answer = {0};
         http_ask(memory->http, &request, &answer);
         if (answer.failure != HTTP_ANSWERED)
-                return err_fail(err, code_of(answer.failure), "asking '%s' for the version: %s", url, answer.why);
+                return err_fail(err, code_of(answer.failure), "asking '%s' for the version: %s",
+                        url, answer.why);
         if (answer.status != 200)
                 return err_fail(err, answer.status == 503 ? ERR_REMOTE : ERR_ANSWER_NO,
                         "asking '%s' for the version: it answered %u", url, answer.status);
         return version_of_body(installed, &answer, url, ret, err);
 }
 
-static bool ask_command(const InstalledSpec *installed, CheckContext *context, char **ret, Err *err) {
+static bool ask_command(
+        const InstalledSpec *installed, CheckContext *context, char **ret, Err *err) {
         scoped(strv_freep) Strv words = NULL;
         for (size_t i = 0; installed->command[i]; i++) {
                 char *word = expand(installed->command[i], &context->values, err);
@@ -75,21 +79,21 @@ static bool ask_command(const InstalledSpec *installed, CheckContext *context, c
         }
         scoped(strv_freep) Strv environment = check_environment(context);
         Child child = {.argv = words,
-                       .directory = context->service ? context->service->directory : NULL,
-                       .environment = environment,
-                       .uid = context->uid,
-                       .gid = context->gid,
-                       .as_user = context->as_user,
-                       .timeout_ms = COMMAND_WITHIN_MS,
-                       .what = "the command of 'installed'",
-                       .mark = context->mark,
-                       .cancel = context->cancel};
+                .directory = context->service ? context->service->directory : NULL,
+                .environment = environment,
+                .uid = context->uid,
+                .gid = context->gid,
+                .as_user = context->as_user,
+                .timeout_ms = COMMAND_WITHIN_MS,
+                .what = "the command of 'installed'",
+                .mark = context->mark,
+                .cancel = context->cancel};
         scoped(child_result_done) ChildResult result = {0};
         if (!words || !child_run(&child, &result, err))
                 return err_context(err, "asking for the version");
         if (result.exit_status != 0)
-                return err_fail(err, ERR_REMOTE, "'%s' exited with %d when asked for the version", words[0],
-                        result.exit_status);
+                return err_fail(err, ERR_REMOTE, "'%s' exited with %d when asked for the version",
+                        words[0], result.exit_status);
         return take_version(result.out, words[0], ret, err);
 }
 
@@ -97,7 +101,8 @@ static bool ask_file(const InstalledSpec *installed, CheckContext *context, char
         scoped(free_str) char *name = expand(installed->file, &context->values, err);
         if (!name)
                 return false;
-        scoped(free_str) char *path = path_join(context->service ? context->service->directory : NULL, name);
+        scoped(free_str) char *path =
+                path_join(context->service ? context->service->directory : NULL, name);
         scoped(free_str) char *text = NULL;
         size_t bytes = 0;
         if (!file_read(path, FILE_MAX, &text, &bytes, err))
@@ -105,7 +110,8 @@ static bool ask_file(const InstalledSpec *installed, CheckContext *context, char
         return take_version(text, path, ret, err);
 }
 
-bool installed_ask(const InstalledSpec *installed, CheckContext *context, char **ret_version, Err *err) {
+bool installed_ask(
+        const InstalledSpec *installed, CheckContext *context, char **ret_version, Err *err) {
         if (installed->http)
                 return ask_http(installed, context, ret_version, err);
         if (installed->command)

@@ -16,7 +16,8 @@ static bool open_log(const char *path, int *ret_fd, uint64_t *ret_size, Err *err
         *ret_fd = -1;
         *ret_size = 0;
         if (fd < 0)
-                return errno == ENOENT || err_fail_errno(err, ERR_IO, errno, "opening the log '%s'", path);
+                return errno == ENOENT ||
+                       err_fail_errno(err, ERR_IO, errno, "opening the log '%s'", path);
         if (fstat(fd, &info) < 0)
                 return err_fail_errno(err, ERR_IO, errno, "reading the log '%s'", path);
         if (!S_ISREG(info.st_mode))
@@ -26,7 +27,8 @@ static bool open_log(const char *path, int *ret_fd, uint64_t *ret_size, Err *err
         return true;
 }
 
-static bool read_at(int fd, uint64_t offset, char *buffer, size_t room, size_t *ret_bytes, Err *err) {
+static bool read_at(
+        int fd, uint64_t offset, char *buffer, size_t room, size_t *ret_bytes, Err *err) {
         ssize_t n;
         do
                 n = pread(fd, buffer, room, (off_t)offset);
@@ -75,8 +77,10 @@ static bool log_end(void *context, LogPlace *ret, Err *err) {
 }
 
 /* What is left of the file that was rotated away; *ret_bytes 0 when there is nothing. */
-static bool read_rotated(const LogFile *file, LogPlace *place, char *buffer, size_t room, size_t *ret_bytes) {
-        scoped(free_str) char *path = file->rotated ? str_copy(file->rotated) : str_format("%s.1", file->path);
+static bool read_rotated(
+        const LogFile *file, LogPlace *place, char *buffer, size_t room, size_t *ret_bytes) {
+        scoped(free_str) char *path =
+                file->rotated ? str_copy(file->rotated) : str_format("%s.1", file->path);
         scoped(close_fd) int fd = -1;
         uint64_t size = 0;
         *ret_bytes = 0;
@@ -88,7 +92,8 @@ static bool read_rotated(const LogFile *file, LogPlace *place, char *buffer, siz
         return *ret_bytes > 0;
 }
 
-static bool log_read(void *context, LogPlace *place, char *buffer, size_t room, size_t *ret_bytes, Err *err) {
+static bool log_read(
+        void *context, LogPlace *place, char *buffer, size_t room, size_t *ret_bytes, Err *err) {
         const LogFile *file = context;
         scoped(close_fd) int fd = -1;
         uint64_t size = 0;

@@ -33,10 +33,13 @@ char *log_line_clean(const char *bytes, size_t n) {
         return str_copy(str_trim(shown));
 }
 
-static uint64_t fnv(uint64_t hash, unsigned char byte) { return (hash ^ byte) * UINT64_C(1099511628211); }
+static uint64_t fnv(uint64_t hash, unsigned char byte) {
+        return (hash ^ byte) * UINT64_C(1099511628211);
+}
 
 static bool is_server_error(const char *at) {
-        return at[0] == '5' && at[1] == '0' && at[2] >= '0' && at[2] <= '4' && !isalnum((unsigned char)at[3]);
+        return at[0] == '5' && at[1] == '0' && at[2] >= '0' && at[2] <= '4' &&
+               !isalnum((unsigned char)at[3]);
 }
 
 /* How many bytes at `at`, the start of a word, are a number or identifier that changes from line to line. */
@@ -76,11 +79,13 @@ static bool has_word(const char *line, const char *word) {
 }
 
 bool log_line_is_error(const char *clean) {
-        static const char *const words[] = {"error", "err", "fatal", "critical", "crit", "panic", "emerg", "severe"};
+        static const char *const words[] = {
+                "error", "err", "fatal", "critical", "crit", "panic", "emerg", "severe"};
         /* Class names: KeyError, java.lang.NullPointerException. */
-        static const char *const parts[] = {"exception", "Error:", "traceback (most recent call last)"};
-        static const char *const harmless[] = {"0 errors", "no error", "without error", "errors=0", "error=null",
-                                               "error: null", "err=<nil>", "error=nil"};
+        static const char *const parts[] = {
+                "exception", "Error:", "traceback (most recent call last)"};
+        static const char *const harmless[] = {"0 errors", "no error", "without error", "errors=0",
+                "error=null", "error: null", "err=<nil>", "error=nil"};
         for (size_t i = 0; i < COUNT_OF(harmless); i++)
                 if (strcasestr(clean, harmless[i]))
                         return false;
@@ -93,7 +98,15 @@ bool log_line_is_error(const char *clean) {
         return false;
 }
 
-enum { FLAG_MEMORY, FLAG_MIGRATION, FLAG_DAMAGED, FLAG_DATABASE_REFUSED, FLAG_SCHEMA, FLAG_CRASH, FLAG_SERVER_ERRORS };
+enum {
+        FLAG_MEMORY,
+        FLAG_MIGRATION,
+        FLAG_DAMAGED,
+        FLAG_DATABASE_REFUSED,
+        FLAG_SCHEMA,
+        FLAG_CRASH,
+        FLAG_SERVER_ERRORS
+};
 
 const RedFlag red_flags[RED_FLAGS] = {
         [FLAG_MEMORY] = {"out of memory", 1},
@@ -141,10 +154,10 @@ static const struct {
 };
 
 static bool database_refused(const char *line) {
-        static const char *const refused[] = {"connection refused", "ECONNREFUSED", "could not connect to server",
-                                              "can't connect to"};
-        static const char *const databases[] = {"postgres", "mysql",  "mariadb", "redis",  "mongo",  "database",
-                                                "sql",      "memcached", ":5432", ":3306", ":6379", ":27017"};
+        static const char *const refused[] = {"connection refused", "ECONNREFUSED",
+                "could not connect to server", "can't connect to"};
+        static const char *const databases[] = {"postgres", "mysql", "mariadb", "redis", "mongo",
+                "database", "sql", "memcached", ":5432", ":3306", ":6379", ":27017"};
         bool is_refused = false;
         for (size_t i = 0; i < COUNT_OF(refused); i++)
                 is_refused |= strcasestr(line, refused[i]) != NULL;
@@ -156,11 +169,13 @@ static bool database_refused(const char *line) {
 
 /* An access log's status ('"GET / HTTP/1.1" 500 12'), or "status=502", "status: 503", "HTTP 500". */
 static bool server_error(const char *line) {
-        static const char *const before[] = {"\" ", "status=", "status: ", "status\":", "status\": ", "HTTP ", "code=",
-                                             "code: ", "HTTP/1.1 ", "HTTP/1.0 ", "HTTP/2 "};
+        static const char *const before[] = {"\" ",
+                "status=", "status: ", "status\":", "status\": ", "HTTP ",
+                "code=", "code: ", "HTTP/1.1 ", "HTTP/1.0 ", "HTTP/2 "};
         for (size_t i = 0; i < COUNT_OF(before); i++) {
                 size_t n = strlen(before[i]);
-                for (const char *at = strcasestr(line, before[i]); at; at = strcasestr(at + n, before[i]))
+                for (const char *at = strcasestr(line, before[i]); at;
+                        at = strcasestr(at + n, before[i]))
                         if (is_server_error(at + n))
                                 return true;
         }

@@ -19,8 +19,9 @@ uint64_t log_line_kind(const char *clean);
 bool log_line_is_error(const char *clean);
 
 typedef struct RedFlag {
-        const char *name;   /* for people */
-        unsigned needed;    /* so often within five minutes, in lines of kinds not seen before: roll back */
+        const char *name; /* for people */
+        unsigned
+                needed; /* so often within five minutes, in lines of kinds not seen before: roll back */
 } RedFlag;
 
 enum { RED_FLAGS = 7, RED_FLAG_NEEDED_MAX = 8 };

@@ -42,17 +42,19 @@ typedef enum MonitorVerdict {
         MONITOR_ROLL_BACK,
 } MonitorVerdict;
 
-const char *monitor_verdict_name(MonitorVerdict verdict); /* "healthy", "investigate", "inconclusive", "roll back" */
+const char *monitor_verdict_name(
+        MonitorVerdict verdict); /* "healthy", "investigate", "inconclusive", "roll back" */
 
 typedef enum Severity { SEVERITY_NOTE, SEVERITY_WARN, SEVERITY_UNSURE, SEVERITY_FAIL } Severity;
 
 typedef struct Evidence {
         Severity severity;
-        const char *kind;    /* "log", "check", "process", "memory", "cpu", "outside", "latency"; static */
-        char *text;          /* printable, one line; owned */
-        bool is_new;         /* a log line of a kind never seen before the switch */
+        const char *
+                kind; /* "log", "check", "process", "memory", "cpu", "outside", "latency"; static */
+        char *text;   /* printable, one line; owned */
+        bool is_new;  /* a log line of a kind never seen before the switch */
         unsigned count;
-        int64_t at_ms;       /* first seen, in the time that was fed */
+        int64_t at_ms; /* first seen, in the time that was fed */
 } Evidence;
 
 /* What was usual before the switch. Plain data, kept with the run (monitor_baseline_to_json). All zero: unknown. */
@@ -60,27 +62,29 @@ enum { BASELINE_KINDS_MAX = 2000 };
 typedef struct MonitorBaseline {
         bool known;
         bool log_known;
-        double error_share;       /* of the log's lines, those that look like errors: 0 to 1 */
+        double error_share; /* of the log's lines, those that look like errors: 0 to 1 */
         uint64_t memory_bytes;
-        int64_t latency_ms;       /* median of the checks' answers; 0: unknown */
-        bool outside_failed;      /* outside access failed before, too */
-        uint64_t *kinds;          /* of the log's lines, sorted; owned */
+        int64_t latency_ms;  /* median of the checks' answers; 0: unknown */
+        bool outside_failed; /* outside access failed before, too */
+        uint64_t *kinds;     /* of the log's lines, sorted; owned */
         size_t n_kinds;
 } MonitorBaseline;
 
 void monitor_baseline_done(MonitorBaseline *baseline);
-json_t *monitor_baseline_to_json(const MonitorBaseline *baseline); /* may be 40 KB: keep it in a file; new reference */
-void monitor_baseline_from_json(const json_t *object, MonitorBaseline *ret); /* absent or odd: unknown */
+json_t *monitor_baseline_to_json(
+        const MonitorBaseline *baseline); /* may be 40 KB: keep it in a file; new reference */
+void monitor_baseline_from_json(
+        const json_t *object, MonitorBaseline *ret); /* absent or odd: unknown */
 
 /* How the process does now, as its runtime sees it. */
 typedef struct ProcessSample {
         bool running;
-        char *gone;               /* when not running: "exited with status 1"; owned, may be NULL */
-        unsigned restarts;        /* since the watch began */
-        unsigned oom_kills;       /* since the watch began */
-        uint64_t memory_bytes;    /* of all its processes; 0: unknown */
-        uint64_t memory_limit;    /* its cgroup's, else the machine's; 0: unknown */
-        int64_t cpu_ms;           /* used so far by all its processes; -1: unknown */
+        char *gone;            /* when not running: "exited with status 1"; owned, may be NULL */
+        unsigned restarts;     /* since the watch began */
+        unsigned oom_kills;    /* since the watch began */
+        uint64_t memory_bytes; /* of all its processes; 0: unknown */
+        uint64_t memory_limit; /* its cgroup's, else the machine's; 0: unknown */
+        int64_t cpu_ms;        /* used so far by all its processes; -1: unknown */
 } ProcessSample;
 void process_sample_done(ProcessSample *sample);
 
@@ -111,7 +115,7 @@ void evidence_free(Evidence *evidence, size_t n);
 
 typedef struct MonitorWatch {
         const MonitorSpec *spec;
-        const CheckSpec *checks;         /* log checks are left out: they are about the start */
+        const CheckSpec *checks; /* log checks are left out: they are about the start */
         size_t n_checks;
         const MonitorBaseline *baseline; /* may be NULL */
         CheckContext *context;           /* its `log` is read from `log_from` on, if it has one */
@@ -119,13 +123,14 @@ typedef struct MonitorWatch {
         /* How the process does; may be NULL. False: could not be seen, which is not the service's fault. */
         bool (*process)(void *context, ProcessSample *ret, Err *err);
         void *process_context;
-        void (*progress)(void *context, int64_t left_ms, const char *text); /* at least once a second; may be NULL */
+        void (*progress)(void *context, int64_t left_ms,
+                const char *text); /* at least once a second; may be NULL */
         void *progress_context;
 } MonitorWatch;
 
 typedef struct MonitorResult {
         MonitorVerdict verdict;
-        char *reason;        /* the weightiest evidence, or "12 answers of 2 checks were right"; owned */
+        char *reason; /* the weightiest evidence, or "12 answers of 2 checks were right"; owned */
         Evidence *evidence;
         size_t n_evidence;
         int64_t watched_ms;

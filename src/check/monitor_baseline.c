@@ -74,7 +74,9 @@ static void take_log(const MonitorWatch *watch, MonitorBaseline *ret) {
         Collecting collecting = {0};
         if (log && read_tail(log, &collecting)) {
                 ret->log_known = true;
-                ret->error_share = collecting.lines > 0 ? (double)collecting.errors / (double)collecting.lines : 0;
+                ret->error_share = collecting.lines > 0
+                                           ? (double)collecting.errors / (double)collecting.lines
+                                           : 0;
                 keep_kinds(&collecting, ret);
         }
         free(collecting.kinds);

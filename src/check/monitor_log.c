@@ -80,7 +80,9 @@ static void note_flag(Monitor *monitor, const LineKind *line, const char *clean)
                 return;
         flag->times[flag->fresh++ % RED_FLAG_NEEDED_MAX] = now;
         if (flag->fresh >= red->needed)
-                flag->raised |= now - flag->times[(flag->fresh - red->needed) % RED_FLAG_NEEDED_MAX] <= FLAG_WINDOW_MS;
+                flag->raised |=
+                        now - flag->times[(flag->fresh - red->needed) % RED_FLAG_NEEDED_MAX] <=
+                        FLAG_WINDOW_MS;
 }
 
 static void take_line(void *context, const char *bytes, size_t n) {
@@ -132,13 +134,14 @@ static void flag_evidence(const LogState *log, EvidenceList *list) {
                 if (flag->count == 0)
                         continue;
                 const char *before = flag->fresh == 0 ? ", and before the update too" : "";
-                evidence_add(list, &(Evidence){
-                        .severity = flag->raised ? SEVERITY_FAIL : SEVERITY_WARN,
-                        .kind = "log",
-                        .text = str_format("%s, %u times%s: %s", red_flags[i].name, flag->count, before, flag->text),
-                        .is_new = flag->fresh > 0,
-                        .count = flag->count,
-                        .at_ms = flag->first_ms});
+                evidence_add(
+                        list, &(Evidence){.severity = flag->raised ? SEVERITY_FAIL : SEVERITY_WARN,
+                                      .kind = "log",
+                                      .text = str_format("%s, %u times%s: %s", red_flags[i].name,
+                                              flag->count, before, flag->text),
+                                      .is_new = flag->fresh > 0,
+                                      .count = flag->count,
+                                      .at_ms = flag->first_ms});
         }
 }
 
@@ -146,12 +149,13 @@ static void flag_evidence(const LogState *log, EvidenceList *list) {
 static bool pattern_evidence(const LineKind *line, EvidenceList *list) {
         if (!line->fails && !line->warns)
                 return false;
-        evidence_add(list, &(Evidence){.severity = line->fails && line->is_new ? SEVERITY_FAIL : SEVERITY_WARN,
-                                       .kind = "log",
-                                       .text = str_format("%u times: %s", line->count, line->text),
-                                       .is_new = line->is_new,
-                                       .count = line->count,
-                                       .at_ms = line->first_ms});
+        evidence_add(list,
+                &(Evidence){.severity = line->fails && line->is_new ? SEVERITY_FAIL : SEVERITY_WARN,
+                        .kind = "log",
+                        .text = str_format("%u times: %s", line->count, line->text),
+                        .is_new = line->is_new,
+                        .count = line->count,
+                        .at_ms = line->first_ms});
         return true;
 }
 
@@ -161,35 +165,39 @@ static double per_minute(const Monitor *monitor, int64_t now_ms, double count) {
         return count * MINUTE_MS / (double)(elapsed > MINUTE_MS ? elapsed : MINUTE_MS);
 }
 
-static void new_evidence(const Monitor *monitor, const LineKind *line, size_t *notes, size_t *errors, EvidenceList *list) {
+static void new_evidence(const Monitor *monitor, const LineKind *line, size_t *notes,
+        size_t *errors, EvidenceList *list) {
         bool error = line->is_error;
         size_t *so_far = error ? errors : notes;
-        if (!line->is_new || line->flag >= 0 || *so_far >= (size_t)(error ? NEW_ERRORS_MAX : NEW_NOTES_MAX))
+        if (!line->is_new || line->flag >= 0 ||
+                *so_far >= (size_t)(error ? NEW_ERRORS_MAX : NEW_NOTES_MAX))
                 return;
         if (!monitor->rule.baseline || !monitor->rule.baseline->log_known)
                 if (!error)
                         return; /* everything is new then */
         (*so_far)++;
         evidence_add(list, &(Evidence){.severity = error ? SEVERITY_WARN : SEVERITY_NOTE,
-                                       .kind = "log",
-                                       .text = str_copy(line->text),
-                                       .is_new = true,
-                                       .count = line->count,
-                                       .at_ms = line->first_ms});
+                                   .kind = "log",
+                                   .text = str_copy(line->text),
+                                   .is_new = true,
+                                   .count = line->count,
+                                   .at_ms = line->first_ms});
 }
 
-static void repeat_evidence(const Monitor *monitor, const LineKind *line, int64_t now_ms, EvidenceList *list) {
+static void repeat_evidence(
+        const Monitor *monitor, const LineKind *line, int64_t now_ms, EvidenceList *list) {
         if (!line->is_new || line->count < REPEATS_PER_MINUTE ||
                 per_minute(monitor, now_ms, line->count) < REPEATS_PER_MINUTE ||
                 monitor_own_line(&monitor->rule, line->text))
                 return;
-        evidence_add(list, &(Evidence){
-                .severity = SEVERITY_WARN,
-                .kind = "log",
-                .text = str_format("the same message over and over, %u times: %s", line->count, line->text),
-                .is_new = true,
-                .count = line->count,
-                .at_ms = line->first_ms});
+        evidence_add(
+                list, &(Evidence){.severity = SEVERITY_WARN,
+                              .kind = "log",
+                              .text = str_format("the same message over and over, %u times: %s",
+                                      line->count, line->text),
+                              .is_new = true,
+                              .count = line->count,
+                              .at_ms = line->first_ms});
 }
 
 static void rate_evidence(const Monitor *monitor, int64_t now_ms, EvidenceList *list) {
@@ -201,11 +209,12 @@ static void rate_evidence(const Monitor *monitor, int64_t now_ms, EvidenceList *
         double share = log->lines > 0 ? (double)log->errors / (double)log->lines : 0;
         double before = monitor->rule.baseline ? monitor->rule.baseline->error_share : 0;
         bool gross = rate >= (double)limit * GROSS && log->errors >= GROSS && share > 2 * before;
-        evidence_add(list, &(Evidence){.severity = gross ? SEVERITY_FAIL : SEVERITY_WARN,
-                                       .kind = "log",
-                                       .text = str_format("%.1f errors per minute, %u are allowed", rate, limit),
-                                       .count = (unsigned)log->errors,
-                                       .at_ms = now_ms});
+        evidence_add(list,
+                &(Evidence){.severity = gross ? SEVERITY_FAIL : SEVERITY_WARN,
+                        .kind = "log",
+                        .text = str_format("%.1f errors per minute, %u are allowed", rate, limit),
+                        .count = (unsigned)log->errors,
+                        .at_ms = now_ms});
 }
 
 void monitor_log_evidence(const Monitor *monitor, int64_t now_ms, EvidenceList *list) {
@@ -223,8 +232,8 @@ void monitor_log_evidence(const Monitor *monitor, int64_t now_ms, EvidenceList *
         }
         if (log->trouble)
                 evidence_add(list, &(Evidence){.severity = SEVERITY_WARN,
-                                               .kind = "log",
-                                               .text = str_copy(log->trouble),
-                                               .count = 1,
-                                               .at_ms = log->now_ms});
+                                           .kind = "log",
+                                           .text = str_copy(log->trouble),
+                                           .count = 1,
+                                           .at_ms = log->now_ms});
 }

@@ -19,10 +19,11 @@ static void note_gone(ProcessState *state, const ProcessSample *sample) {
         if (sample->oom_kills > 0)
                 state->gone = str_copy("the system killed it because memory ran out");
         else if (!sample->running)
-                state->gone = str_printable(sample->gone ? sample->gone : "the process is gone", false);
+                state->gone =
+                        str_printable(sample->gone ? sample->gone : "the process is gone", false);
         else if (sample->restarts > 0)
-                state->gone = str_format("the process ended and was restarted %u %s", sample->restarts,
-                        sample->restarts == 1 ? "time" : "times");
+                state->gone = str_format("the process ended and was restarted %u %s",
+                        sample->restarts, sample->restarts == 1 ? "time" : "times");
 }
 
 /* When there is no more room every other sample goes: the whole time stays covered. */
@@ -43,7 +44,8 @@ static void note_memory(Monitor *monitor, int64_t now_ms, const ProcessSample *s
         keep_sample(state, now_ms, sample->memory_bytes);
         if (sample->memory_limit == 0)
                 return;
-        unsigned percent = (unsigned)((double)sample->memory_bytes * 100 / (double)sample->memory_limit);
+        unsigned percent =
+                (unsigned)((double)sample->memory_bytes * 100 / (double)sample->memory_limit);
         state->high_in_row = fail > 0 && percent >= fail ? state->high_in_row + 1 : 0;
         state->full |= state->high_in_row >= FULL_SAMPLES;
         if (percent <= state->worst_percent)
@@ -59,7 +61,8 @@ static void note_cpu(Monitor *monitor, int64_t now_ms, const ProcessSample *samp
         int64_t passed = now_ms - state->cpu_at_ms, used = sample->cpu_ms - state->cpu_ms;
         if (state->cpu_known && passed > 0 && used >= 0) {
                 unsigned percent = (unsigned)(used * 100 / passed);
-                bool busy = monitor->rule.spec->cpu_warn > 0 && percent >= monitor->rule.spec->cpu_warn;
+                bool busy =
+                        monitor->rule.spec->cpu_warn > 0 && percent >= monitor->rule.spec->cpu_warn;
                 state->busy_in_row = busy ? state->busy_in_row + 1 : 0;
                 state->busy |= state->busy_in_row >= BUSY_SAMPLES;
                 if (busy && percent > state->busy_percent)
@@ -87,7 +90,8 @@ static int64_t median_bytes(const MemorySample *samples, size_t n) {
  * fifth is left out, in which a program fills its caches. */
 static double growth_percent(const ProcessState *state, int64_t growth_ms) {
         size_t skipped = state->n_samples / 5, n = state->n_samples - skipped, third = n / 3;
-        const MemorySample *first = state->samples + skipped, *last = state->samples + state->n_samples - third;
+        const MemorySample *first = state->samples + skipped,
+                           *last = state->samples + state->n_samples - third;
         int64_t apart = last[third / 2].t_ms - first[third / 2].t_ms;
         int64_t from = median_bytes(first, third), to = median_bytes(last, third);
         if (apart <= 0 || from <= 0)
@@ -104,11 +108,12 @@ static void growth_evidence(const Monitor *monitor, int64_t now_ms, EvidenceList
         if (percent < spec->growth_percent)
                 return;
         scoped(free_str) char *time = duration_text(spec->growth_ms);
-        evidence_add(list, &(Evidence){.severity = SEVERITY_WARN,
-                                       .kind = "memory",
-                                       .text = str_format("memory grows by %.0f %% in %s", percent, time),
-                                       .count = 1,
-                                       .at_ms = now_ms});
+        evidence_add(
+                list, &(Evidence){.severity = SEVERITY_WARN,
+                              .kind = "memory",
+                              .text = str_format("memory grows by %.0f %% in %s", percent, time),
+                              .count = 1,
+                              .at_ms = now_ms});
 }
 
 static void memory_evidence(const Monitor *monitor, EvidenceList *list) {
@@ -116,29 +121,29 @@ static void memory_evidence(const Monitor *monitor, EvidenceList *list) {
         const ProcessState *state = &monitor->process;
         if (!state->full && (spec->memory_warn == 0 || state->worst_percent < spec->memory_warn))
                 return;
-        evidence_add(list, &(Evidence){
-                .severity = state->full ? SEVERITY_FAIL : SEVERITY_WARN,
-                .kind = "memory",
-                .text = str_format("memory at %u %% of its limit", state->worst_percent),
-                .count = 1,
-                .at_ms = state->worst_ms});
+        evidence_add(list,
+                &(Evidence){.severity = state->full ? SEVERITY_FAIL : SEVERITY_WARN,
+                        .kind = "memory",
+                        .text = str_format("memory at %u %% of its limit", state->worst_percent),
+                        .count = 1,
+                        .at_ms = state->worst_ms});
 }
 
 void monitor_process_evidence(const Monitor *monitor, int64_t now_ms, EvidenceList *list) {
         const ProcessState *state = &monitor->process;
         if (state->gone)
                 evidence_add(list, &(Evidence){.severity = SEVERITY_FAIL,
-                                               .kind = "process",
-                                               .text = str_copy(state->gone),
-                                               .count = 1,
-                                               .at_ms = now_ms});
+                                           .kind = "process",
+                                           .text = str_copy(state->gone),
+                                           .count = 1,
+                                           .at_ms = now_ms});
         memory_evidence(monitor, list);
         growth_evidence(monitor, now_ms, list);
         if (state->busy)
-                evidence_add(list, &(Evidence){
-                        .severity = SEVERITY_WARN,
-                        .kind = "cpu",
-                        .text = str_format("CPU at %u %% of a core, sustained", state->busy_percent),
-                        .count = 1,
-                        .at_ms = state->cpu_at_ms});
+                evidence_add(list, &(Evidence){.severity = SEVERITY_WARN,
+                                           .kind = "cpu",
+                                           .text = str_format("CPU at %u %% of a core, sustained",
+                                                   state->busy_percent),
+                                           .count = 1,
+                                           .at_ms = state->cpu_at_ms});
 }

@@ -10,21 +10,23 @@
 #include "platform/clock.h"
 
 enum {
-        TICK_MS = 1000,         /* the process and the log are looked at so often, the checks each every_ms */
+        TICK_MS =
+                1000, /* the process and the log are looked at so often, the checks each every_ms */
         SLICE_MS = 100,
         BLOCK = 64 * 1024,
         LOG_PER_TICK = 4 * 1024 * 1024,
-        EXTRA_ROUNDS = 8,       /* after the time, while a check has failed once or twice */
+        EXTRA_ROUNDS = 8, /* after the time, while a check has failed once or twice */
         OUTSIDE_WITHIN_MS = 10000,
 };
 
 typedef struct Watching {
         const MonitorWatch *watch;
-        CheckSpec *checks;      /* those that are asked */
+        CheckSpec *checks; /* those that are asked */
         size_t n_checks;
         Monitor *monitor;
         LogPlace place;
-        int64_t began_ms, until_ms, round_ms, outside_ms; /* the next round, the next question from outside */
+        int64_t began_ms, until_ms, round_ms,
+                outside_ms; /* the next round, the next question from outside */
         unsigned extra;
 } Watching;
 
@@ -38,15 +40,18 @@ void monitor_ask_outside(const MonitorSpec *spec, CheckContext *context, CheckAn
         Http *http = check_http_client(context, ret);
         if (!http)
                 return;
-        HttpRequest request = {.url = spec->outside_url, .timeout_ms = OUTSIDE_WITHIN_MS, .cancel = context->cancel};
+        HttpRequest request = {.url = spec->outside_url,
+                .timeout_ms = OUTSIDE_WITHIN_MS,
+                .cancel = context->cancel};
         scoped(http_answer_done) HttpAnswer answer = {0};
         http_ask(http, &request, &answer);
         ret->took_ms = answer.took_us / 1000;
         if (answer.status == 0)
-                check_say(ret, context, check_kind_of_failure(answer.failure), "%s: %s", request.url, answer.why);
+                check_say(ret, context, check_kind_of_failure(answer.failure), "%s: %s",
+                        request.url, answer.why);
         else
-                check_say(ret, context, answer.status < 400 ? ANSWER_PASS : ANSWER_FAIL, "%s answered %u", request.url,
-                        answer.status);
+                check_say(ret, context, answer.status < 400 ? ANSWER_PASS : ANSWER_FAIL,
+                        "%s answered %u", request.url, answer.status);
 }
 
 static void begin(Watching *watching) {
@@ -56,10 +61,10 @@ static void begin(Watching *watching) {
                 if (watch->checks[i].kind != CHECK_LOG)
                         watching->checks[watching->n_checks++] = watch->checks[i];
         MonitorRule rule = {.spec = watch->spec,
-                            .checks = watching->checks,
-                            .n_checks = watching->n_checks,
-                            .baseline = watch->baseline,
-                            .secrets = watch->context->secrets};
+                .checks = watching->checks,
+                .n_checks = watching->n_checks,
+                .baseline = watch->baseline,
+                .secrets = watch->context->secrets};
         watching->began_ms = clock_now_ms();
         watching->until_ms = watching->began_ms + watch->spec->for_ms;
         watching->outside_ms = watching->began_ms;
@@ -89,7 +94,8 @@ static void look_at_log(Watching *watching) {
         for (size_t n = 1; n > 0; total += n) {
                 if (total >= LOG_PER_TICK) {
                         monitor_add_trouble(watching->monitor, clock_now_ms(),
-                                "the log grows by more than 4 MB a second; parts of it were not read");
+                                "the log grows by more than 4 MB a second; parts of it were not "
+                                "read");
                         (void)log->end(log->context, &watching->place, NULL);
                         return;
                 }
@@ -101,7 +107,9 @@ static void look_at_log(Watching *watching) {
         }
 }
 
-static bool cancelled(const Watching *watching) { return check_cancelled(watching->watch->context); }
+static bool cancelled(const Watching *watching) {
+        return check_cancelled(watching->watch->context);
+}
 
 static void ask_outside(Watching *watching) {
         const MonitorSpec *spec = watching->watch->spec;
@@ -112,7 +120,8 @@ static void ask_outside(Watching *watching) {
         if (cancelled(watching))
                 return;
         monitor_add_outside(watching->monitor, clock_now_ms(), &answer);
-        int64_t every = spec->outside_every_ms > spec->every_ms ? spec->outside_every_ms : spec->every_ms;
+        int64_t every =
+                spec->outside_every_ms > spec->every_ms ? spec->outside_every_ms : spec->every_ms;
         watching->outside_ms = clock_now_ms() + (answer.kind == ANSWER_PASS ? every : 0);
 }
 
@@ -131,7 +140,8 @@ static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 /* The next round: each every_ms, the last one at the end of the time; after it, or sooner when a check is
  * failing, after a second. */
 static int64_t next_round(const Watching *watching, int64_t now) {
-        int64_t every = watching->watch->spec->every_ms > 0 ? watching->watch->spec->every_ms : TICK_MS;
+        int64_t every =
+                watching->watch->spec->every_ms > 0 ? watching->watch->spec->every_ms : TICK_MS;
         if (now >= watching->until_ms)
                 return now + earlier(every, TICK_MS);
         return earlier(now + every, watching->until_ms);
@@ -187,8 +197,8 @@ static void finish(Watching *watching, MonitorResult *ret) {
         if (weightiest && weightiest->severity > SEVERITY_NOTE)
                 ret->reason = str_copy(weightiest->text);
         else if (ret->answers > 0)
-                ret->reason = str_format("%u answers of %zu %s were right", ret->answers, watching->n_checks,
-                        watching->n_checks == 1 ? "check" : "checks");
+                ret->reason = str_format("%u answers of %zu %s were right", ret->answers,
+                        watching->n_checks, watching->n_checks == 1 ? "check" : "checks");
         else
                 ret->reason = str_copy("nothing unusual was seen");
 }
@@ -222,9 +232,9 @@ void monitor_result_done(MonitorResult *result) {
 
 static const char *severity_name(Severity severity) {
         static const char *const names[] = {[SEVERITY_NOTE] = "note",
-                                            [SEVERITY_WARN] = "warn",
-                                            [SEVERITY_UNSURE] = "unsure",
-                                            [SEVERITY_FAIL] = "fail"};
+                [SEVERITY_WARN] = "warn",
+                [SEVERITY_UNSURE] = "unsure",
+                [SEVERITY_FAIL] = "fail"};
         return names[severity];
 }
 

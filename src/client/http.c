@@ -146,7 +146,8 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *context) {
 }
 
 /* libcurl's own sockets would be inherited by children. */
-static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
+static curl_socket_t open_socket(
+        void *context, curlsocktype purpose, struct curl_sockaddr *address) {
         (void)context;
         (void)purpose;
         return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -160,7 +161,8 @@ static bool method_ok(const char *method) {
 static bool header_ok(const HttpHeader *header) {
         size_t n = strlen(header->name);
         for (size_t i = 0; i < n; i++)
-                if (!isalnum((unsigned char)header->name[i]) && !strchr("-_.!#$%&'*+^`|~", header->name[i]))
+                if (!isalnum((unsigned char)header->name[i]) &&
+                        !strchr("-_.!#$%&'*+^`|~", header->name[i]))
                         return false;
         for (const char *c = header->value; *c; c++)
                 if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f)
@@ -181,12 +183,14 @@ static bool add_headers(Exchange *exchange) {
                 const HttpHeader *header = &request->headers[i];
                 if (!header_ok(header)) {
                         scoped(free_str) char *why =
-                                str_format("the header '%s' cannot be sent: its name or value has bytes that are not allowed",
+                                str_format("the header '%s' cannot be sent: its name or value has "
+                                           "bytes that are not allowed",
                                         header->name);
                         return fail(exchange->answer, HTTP_BAD_REQUEST, why);
                 }
                 const char *between = header->value[0] ? ": " : ";";
-                scoped(free_str) char *line = str_format("%s%s%s", header->name, between, header->value);
+                scoped(free_str) char *line =
+                        str_format("%s%s%s", header->name, between, header->value);
                 struct curl_slist *longer = curl->slist_append(exchange->headers, line);
                 explicit_bzero(line, strlen(line));
                 if (!longer)
@@ -202,7 +206,8 @@ static bool validate(Exchange *exchange) {
         if (!http_url_ok(request->url, &err))
                 return fail(exchange->answer, HTTP_BAD_REQUEST, err.message);
         if (request->method && !method_ok(request->method))
-                return fail(exchange->answer, HTTP_BAD_REQUEST, "the method is no word of capital letters");
+                return fail(exchange->answer, HTTP_BAD_REQUEST,
+                        "the method is no word of capital letters");
         return add_headers(exchange);
 }
 
@@ -229,7 +234,8 @@ static void set_method(const Http *http, const char *method) {
                 curl->easy_setopt(http->easy, CURLOPT_NOBODY, 1L);
                 return;
         }
-        if (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0) {
+        if (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+                strcmp(method, "PATCH") == 0) {
                 curl->easy_setopt(http->easy, CURLOPT_POST, 1L);
                 curl->easy_setopt(http->easy, CURLOPT_POSTFIELDS, "");
                 curl->easy_setopt(http->easy, CURLOPT_POSTFIELDSIZE, 0L);
@@ -240,7 +246,8 @@ static void set_method(const Http *http, const char *method) {
 static void set_limits(const Exchange *exchange) {
         const Curl *curl = exchange->http->curl;
         CURL *easy = exchange->http->easy;
-        int64_t timeout_ms = exchange->request->timeout_ms > 0 ? exchange->request->timeout_ms : HTTP_TIMEOUT_MS;
+        int64_t timeout_ms =
+                exchange->request->timeout_ms > 0 ? exchange->request->timeout_ms : HTTP_TIMEOUT_MS;
         long limit = timeout_ms > 86400000 ? 86400000 : (long)timeout_ms;
         curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, limit);
         curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, limit);
@@ -274,7 +281,9 @@ static void prepare(Exchange *exchange) {
         curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->trouble);
 }
 
-static bool cancelled(const HttpRequest *request) { return request->cancel && request->cancel->requested; }
+static bool cancelled(const HttpRequest *request) {
+        return request->cancel && request->cancel->requested;
+}
 
 /* CURLE_OK, a failure of libcurl, or -1: cancelled, -2: libcurl itself is out of order. */
 static int transfer(Exchange *exchange) {
@@ -293,7 +302,8 @@ static int transfer(Exchange *exchange) {
                         result = -1;
                         break;
                 }
-                if (running == 0 || curl->multi_poll(multi, NULL, 0, HTTP_SLICE_MS, NULL) != CURLM_OK)
+                if (running == 0 ||
+                        curl->multi_poll(multi, NULL, 0, HTTP_SLICE_MS, NULL) != CURLM_OK)
                         break;
         }
         curl->multi_remove_handle(multi, exchange->http->easy);
@@ -304,25 +314,17 @@ static const struct {
         CURLcode code;
         HttpFailure failure;
 } failures[] = {
-        {CURLE_COULDNT_RESOLVE_HOST, HTTP_DNS},
-        {CURLE_COULDNT_RESOLVE_PROXY, HTTP_DNS},
-        {CURLE_COULDNT_CONNECT, HTTP_REFUSED},
-        {CURLE_OPERATION_TIMEDOUT, HTTP_TIMEOUT},
-        {CURLE_SSL_CONNECT_ERROR, HTTP_TLS},
-        {CURLE_PEER_FAILED_VERIFICATION, HTTP_TLS},
-        {CURLE_SSL_CACERT_BADFILE, HTTP_TLS},
-        {CURLE_SSL_CERTPROBLEM, HTTP_TLS},
-        {CURLE_SSL_CIPHER, HTTP_TLS},
-        {CURLE_SSL_ISSUER_ERROR, HTTP_TLS},
-        {CURLE_UNSUPPORTED_PROTOCOL, HTTP_NOT_HTTP}, /* also an HTTP/0.9 answer: the URL is validated before */
-        {CURLE_WEIRD_SERVER_REPLY, HTTP_NOT_HTTP},
-        {CURLE_HTTP2, HTTP_NOT_HTTP},
-        {CURLE_HTTP2_STREAM, HTTP_NOT_HTTP},
-        {CURLE_BAD_CONTENT_ENCODING, HTTP_NOT_HTTP},
-        {CURLE_GOT_NOTHING, HTTP_CLOSED},
-        {CURLE_RECV_ERROR, HTTP_CLOSED},
-        {CURLE_SEND_ERROR, HTTP_CLOSED},
-        {CURLE_PARTIAL_FILE, HTTP_CLOSED},
+        {CURLE_COULDNT_RESOLVE_HOST, HTTP_DNS}, {CURLE_COULDNT_RESOLVE_PROXY, HTTP_DNS},
+        {CURLE_COULDNT_CONNECT, HTTP_REFUSED}, {CURLE_OPERATION_TIMEDOUT, HTTP_TIMEOUT},
+        {CURLE_SSL_CONNECT_ERROR, HTTP_TLS}, {CURLE_PEER_FAILED_VERIFICATION, HTTP_TLS},
+        {CURLE_SSL_CACERT_BADFILE, HTTP_TLS}, {CURLE_SSL_CERTPROBLEM, HTTP_TLS},
+        {CURLE_SSL_CIPHER, HTTP_TLS}, {CURLE_SSL_ISSUER_ERROR, HTTP_TLS},
+        {CURLE_UNSUPPORTED_PROTOCOL,
+                HTTP_NOT_HTTP}, /* also an HTTP/0.9 answer: the URL is validated before */
+        {CURLE_WEIRD_SERVER_REPLY, HTTP_NOT_HTTP}, {CURLE_HTTP2, HTTP_NOT_HTTP},
+        {CURLE_HTTP2_STREAM, HTTP_NOT_HTTP}, {CURLE_BAD_CONTENT_ENCODING, HTTP_NOT_HTTP},
+        {CURLE_GOT_NOTHING, HTTP_CLOSED}, {CURLE_RECV_ERROR, HTTP_CLOSED},
+        {CURLE_SEND_ERROR, HTTP_CLOSED}, {CURLE_PARTIAL_FILE, HTTP_CLOSED},
         {CURLE_URL_MALFORMAT, HTTP_BAD_REQUEST},
         {CURLE_OUT_OF_MEMORY, HTTP_TOO_LARGE}, /* what 7.88 says of a head line over 100 KB */
 };
@@ -342,7 +344,8 @@ static bool out_of_sockets(int *ret_errno) {
 }
 
 static bool local_errno(long number) {
-        return number == EMFILE || number == ENFILE || number == ENOMEM || number == ENOBUFS || number == EADDRNOTAVAIL;
+        return number == EMFILE || number == ENFILE || number == ENOMEM || number == ENOBUFS ||
+               number == EADDRNOTAVAIL;
 }
 
 static bool local_trouble(const Exchange *exchange, HttpFailure failure, int *ret_errno) {

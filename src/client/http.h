@@ -33,16 +33,16 @@ enum {
 };
 
 typedef enum HttpFailure {
-        HTTP_ANSWERED,     /* a whole answer within its time and size */
-        HTTP_REFUSED,      /* nobody listens, or the host cannot be reached */
-        HTTP_CLOSED,       /* the connection was closed or reset before a whole answer */
-        HTTP_TIMEOUT,      /* status is set when the head had come already */
+        HTTP_ANSWERED, /* a whole answer within its time and size */
+        HTTP_REFUSED,  /* nobody listens, or the host cannot be reached */
+        HTTP_CLOSED,   /* the connection was closed or reset before a whole answer */
+        HTTP_TIMEOUT,  /* status is set when the head had come already */
         HTTP_DNS,
         HTTP_TLS,
-        HTTP_TOO_LARGE,    /* body over its limit: status, headers and the first bytes are there; or too many headers */
-        HTTP_NOT_HTTP,     /* something else speaks there */
-        HTTP_BAD_REQUEST,  /* the URL, method or a header cannot be sent */
-        HTTP_LOCAL,        /* this machine could not ask: out of descriptors, memory, ports */
+        HTTP_TOO_LARGE, /* body over its limit: status, headers and the first bytes are there; or too many headers */
+        HTTP_NOT_HTTP,    /* something else speaks there */
+        HTTP_BAD_REQUEST, /* the URL, method or a header cannot be sent */
+        HTTP_LOCAL,       /* this machine could not ask: out of descriptors, memory, ports */
         HTTP_CANCELLED,
         HTTP_OTHER,
 } HttpFailure;
@@ -58,23 +58,25 @@ typedef enum HttpVersion { HTTP_ANY_VERSION, HTTP_1_0, HTTP_1_1, HTTP_2 } HttpVe
 
 typedef struct HttpRequest {
         const char *url;
-        const char *method;        /* NULL: GET */
-        const HttpHeader *headers; /* borrowed; values may be secret; a value with a control byte is refused */
+        const char *method; /* NULL: GET */
+        const HttpHeader *
+                headers; /* borrowed; values may be secret; a value with a control byte is refused */
         size_t n_headers;
-        int64_t timeout_ms;        /* for everything, from the name to the last byte; 0: 5 s */
-        size_t body_limit;         /* 0: LIMIT_HTTP_BODY */
-        HttpVersion version;       /* what to ask for; the answer may have another. HTTP_2 is h2c for http */
-        const Cancel *cancel;      /* looked at every 50 ms; may be NULL */
+        int64_t timeout_ms; /* for everything, from the name to the last byte; 0: 5 s */
+        size_t body_limit;  /* 0: LIMIT_HTTP_BODY */
+        HttpVersion
+                version; /* what to ask for; the answer may have another. HTTP_2 is h2c for http */
+        const Cancel *cancel; /* looked at every 50 ms; may be NULL */
 } HttpRequest;
 
 typedef struct HttpAnswer {
         HttpFailure failure;
-        char *why;            /* for people, printable: "connection refused"; NULL when answered; owned */
-        unsigned status;      /* 0: none came */
-        const char *protocol; /* "HTTP/1.1", "HTTP/2"; NULL when none came; static */
+        char *why; /* for people, printable: "connection refused"; NULL when answered; owned */
+        unsigned status;        /* 0: none came */
+        const char *protocol;   /* "HTTP/1.1", "HTTP/2"; NULL when none came; static */
         char **names, **values; /* headers of the answer, printable; owned */
         size_t n_headers;
-        char *body;           /* at most body_limit bytes, NUL added; never NULL after http_ask; owned */
+        char *body; /* at most body_limit bytes, NUL added; never NULL after http_ask; owned */
         size_t body_bytes;
         int64_t took_us;
 } HttpAnswer;

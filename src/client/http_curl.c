@@ -11,15 +11,23 @@ typedef struct Symbol {
         size_t offset;
 } Symbol;
 
-#define SYMBOL(field) {"curl_" #field, offsetof(Curl, field)}
+#define SYMBOL(field)                                                                              \
+        { "curl_" #field, offsetof(Curl, field) }
 static const Symbol symbols[] = {
-        SYMBOL(global_init),       SYMBOL(easy_init),
-        SYMBOL(easy_setopt),       SYMBOL(easy_getinfo),
-        SYMBOL(easy_reset),        SYMBOL(easy_cleanup),
-        SYMBOL(slist_append),      SYMBOL(slist_free_all),
-        SYMBOL(multi_init),        SYMBOL(multi_add_handle),
-        SYMBOL(multi_remove_handle), SYMBOL(multi_perform),
-        SYMBOL(multi_poll),        SYMBOL(multi_info_read),
+        SYMBOL(global_init),
+        SYMBOL(easy_init),
+        SYMBOL(easy_setopt),
+        SYMBOL(easy_getinfo),
+        SYMBOL(easy_reset),
+        SYMBOL(easy_cleanup),
+        SYMBOL(slist_append),
+        SYMBOL(slist_free_all),
+        SYMBOL(multi_init),
+        SYMBOL(multi_add_handle),
+        SYMBOL(multi_remove_handle),
+        SYMBOL(multi_perform),
+        SYMBOL(multi_poll),
+        SYMBOL(multi_info_read),
         SYMBOL(multi_cleanup),
 };
 

@@ -58,7 +58,8 @@ bool http_url_ok(const char *url, Err *err) {
         if (strlen(url) > HTTP_URL_MAX)
                 return refuse(err, "the URL is longer than 4096 bytes");
         if (!plain_bytes(url))
-                return refuse(err, "the URL holds a space, a backslash or a byte that is not ASCII");
+                return refuse(
+                        err, "the URL holds a space, a backslash or a byte that is not ASCII");
         size_t bytes = strcspn(authority, "/?#");
         if (memchr(authority, '@', bytes))
                 return err_fail(err, ERR_USAGE, "the URL holds a user or a password") ||
@@ -78,7 +79,8 @@ bool http_url_loopback(const char *url) {
         if (!authority || !split_authority(authority, strcspn(authority, "/?#"), &host, &port))
                 return false;
         size_t n = strlen(host);
-        if (strcasecmp(host, "localhost") == 0 || (n > 10 && strcasecmp(host + n - 10, ".localhost") == 0))
+        if (strcasecmp(host, "localhost") == 0 ||
+                (n > 10 && strcasecmp(host + n - 10, ".localhost") == 0))
                 return true;
         struct in_addr v4;
         struct in6_addr v6;

@@ -34,7 +34,8 @@ bool migration_pending(const Migration *migration) {
 }
 
 static bool refuse_changed(const Migration *migration, Err *err) {
-        err_fail(err, ERR_REFUSED, "the migration '%s' is not the one that was run: it was changed since",
+        err_fail(err, ERR_REFUSED,
+                "the migration '%s' is not the one that was run: it was changed since",
                 migration->path ? migration->path : migration->title);
         return err_hint(err, "Put its old text back and write the change as a new migration.");
 }
@@ -69,8 +70,8 @@ static char *output_name(const char *id) {
         return str_format("migrate-%s.log", n > 150 ? name + n - 150 : name);
 }
 
-bool migrate_keep_output(const MigrateContext *context, const Migration *migration, const char *text, char **ret_path,
-        Err *err) {
+bool migrate_keep_output(const MigrateContext *context, const Migration *migration,
+        const char *text, char **ret_path, Err *err) {
         *ret_path = NULL;
         if (!context->output_dir)
                 return true;
@@ -83,7 +84,8 @@ bool migrate_keep_output(const MigrateContext *context, const Migration *migrati
         return true;
 }
 
-static bool run_manual(const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err) {
+static bool run_manual(
+        const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err) {
         if (context->confirmed) {
                 ret->summary = str_copy("confirmed by a person");
                 return true;
@@ -102,10 +104,12 @@ static bool still_the_same(const MigrateContext *context, const Migration *migra
                 return false;
         if (!migration->sha256[0] || strcmp(now, migration->sha256) == 0)
                 return true;
-        return err_fail(err, ERR_DRIFT, "'%s' was changed while it was about to run", migration->path);
+        return err_fail(
+                err, ERR_DRIFT, "'%s' was changed while it was about to run", migration->path);
 }
 
-static bool run_kind(const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err) {
+static bool run_kind(
+        const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err) {
         switch (migration->spec->kind) {
         case MIGRATION_SQL:
                 return migrate_run_sql(context, migration, ret, err);
@@ -117,7 +121,8 @@ static bool run_kind(const MigrateContext *context, const Migration *migration, 
         return err_fail(err, ERR_BUG, "a migration of no kind");
 }
 
-bool migrate_run(const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err) {
+bool migrate_run(
+        const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err) {
         int64_t began = clock_now_ms();
         if (migration->state == MIGRATION_CHANGED)
                 return refuse_changed(migration, err);

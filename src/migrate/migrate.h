@@ -42,17 +42,18 @@ enum {
 typedef struct MigrateContext {
         const Service *service;
         const State *state;
-        char *const *env;          /* the service's env file, "NAME=value" each; may be NULL */
-        char *const *extra;        /* more for the environment of scripts (BELAY_VERSION=…); may be NULL */
-        uid_t uid;                 /* scripts run as this user when `as_user` */
+        char *const *env;   /* the service's env file, "NAME=value" each; may be NULL */
+        char *const *extra; /* more for the environment of scripts (BELAY_VERSION=…); may be NULL */
+        uid_t uid;          /* scripts run as this user when `as_user` */
         gid_t gid;
         bool as_user;
-        unsigned run;              /* number of the run; 0: by hand */
-        const char *mark;          /* BELAY_RUN of scripts */
-        const char *output_dir;    /* runs/<n>/output: each migration's output as a file; NULL: not kept */
-        char *const *secrets;      /* values taken out of output and errors; may be NULL */
+        unsigned run;     /* number of the run; 0: by hand */
+        const char *mark; /* BELAY_RUN of scripts */
+        const char *
+                output_dir; /* runs/<n>/output: each migration's output as a file; NULL: not kept */
+        char *const *secrets; /* values taken out of output and errors; may be NULL */
         const Cancel *cancel;
-        bool confirmed;            /* a person has confirmed the manual steps */
+        bool confirmed; /* a person has confirmed the manual steps */
         /* A script was started: its identity is to be journaled before it is waited for. May be NULL. */
         void (*started)(void *context, const char *migration_id, const ProcessId *process);
         void *started_context;
@@ -77,38 +78,40 @@ typedef enum MigrationState {
 typedef struct Migration {
         const MigrationSpec *spec; /* borrowed from the service */
         size_t spec_index;
-        char *id;                  /* "sql:migrations/003_tags.sql", "manual:4f1c09a2": stable; owned */
-        char *path;                /* relative to the service's directory; NULL for manual; owned */
-        char *title;               /* for people: "003_tags.sql", "Rebuild the search index"; owned */
-        char sha256[65];           /* "" when unknown */
-        char recorded_sha256[65];  /* "" when not recorded */
+        char *id;        /* "sql:migrations/003_tags.sql", "manual:4f1c09a2": stable; owned */
+        char *path;      /* relative to the service's directory; NULL for manual; owned */
+        char *title;     /* for people: "003_tags.sql", "Rebuild the search index"; owned */
+        char sha256[65]; /* "" when unknown */
+        char recorded_sha256[65]; /* "" when not recorded */
         MigrationState state;
-        int64_t recorded_ms;       /* unix ms of the last time it was done; 0: never */
+        int64_t recorded_ms; /* unix ms of the last time it was done; 0: never */
         unsigned recorded_run;
 } Migration;
 
 typedef struct MigrationList {
         Migration *items;
         size_t n;
-        Strv warnings;             /* "migrations[1]: 'scripts/x.py' matches no file" */
+        Strv warnings; /* "migrations[1]: 'scripts/x.py' matches no file" */
 } MigrationList;
 
 /* All migrations of the service in the order in which they run, with their state. `tree` NULL: what is on
  * disk. */
-bool migrate_list(const MigrateContext *context, const MigrateTree *tree, MigrationList *ret, Err *err);
+bool migrate_list(
+        const MigrateContext *context, const MigrateTree *tree, MigrationList *ret, Err *err);
 void migration_list_done(MigrationList *list);
-bool migration_pending(const Migration *migration);           /* new or each time */
+bool migration_pending(const Migration *migration); /* new or each time */
 /* ERR_REFUSED naming the first changed file. */
 bool migrate_refuse_changed(const MigrationList *list, Err *err);
 /* Whether the old version is said to run on the data after all that is pending. */
 bool migrate_all_compatible(const MigrationList *list);
-const char *migration_state_name(MigrationState state);       /* "pending", "each time", "done", "changed" */
-const char *migration_kind_name(MigrationKind kind);          /* "sql", "scripts", "manual" */
+const char *migration_state_name(
+        MigrationState state);                       /* "pending", "each time", "done", "changed" */
+const char *migration_kind_name(MigrationKind kind); /* "sql", "scripts", "manual" */
 
 typedef struct MigrateResult {
         int64_t took_ms;
-        char *output_path;         /* relative to output_dir, or NULL; owned */
-        char *summary;             /* "12 statements", "exit 0": one line; owned */
+        char *output_path; /* relative to output_dir, or NULL; owned */
+        char *summary;     /* "12 statements", "exit 0": one line; owned */
 } MigrateResult;
 void migrate_result_done(MigrateResult *result);
 
@@ -116,13 +119,15 @@ void migrate_result_done(MigrateResult *result);
  * ERR_CANCELLED, ERR_REFUSED (changed, or the database is none), ERR_ANSWER_NO (a statement failed; its line is
  * named; what the file did is rolled back unless the file has its own transactions), ERR_INCONCLUSIVE (manual,
  * not confirmed). All that a script started is dead when it returns. */
-bool migrate_run(const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err);
+bool migrate_run(
+        const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err);
 
 /* The record of the data as it is now, for a backup; an empty object when nothing is recorded. New reference. */
 json_t *migrate_record_export(const State *state, const char *service, Err *err);
 /* Puts a record back, after a restore. NULL or not an object: the empty one. */
 bool migrate_record_import(const State *state, const char *service, const json_t *record, Err *err);
 /* Adds one without running it: a person did it. */
-bool migrate_record_add(const MigrateContext *context, const Migration *migration, int64_t took_ms, Err *err);
+bool migrate_record_add(
+        const MigrateContext *context, const Migration *migration, int64_t took_ms, Err *err);
 
 #endif

@@ -10,7 +10,9 @@
 #include "migrate/migrate_parts.h"
 #include "platform/file.h"
 
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_bytes(const void *a, const void *b) {
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static bool below_directory(const char *path) {
         if (path[0] == '/' || path[0] == '\0')
@@ -21,7 +23,8 @@ static bool below_directory(const char *path) {
 
 static bool refuse_glob(const char *files, Err *err) {
         err_fail(err, ERR_MANIFEST, "migrations: '%s' leads out of the service's directory", files);
-        return err_hint(err, "Files of migrations belong to the version: name them relative to that directory.");
+        return err_hint(err,
+                "Files of migrations belong to the version: name them relative to that directory.");
 }
 
 /* "./a//b" in a manifest means "a/b". */
@@ -58,10 +61,11 @@ static bool glob_disk(const Service *service, const char *files, Strv *ret, Err 
         scoped(free_str) char *dir = escaped(service->directory);
         scoped(free_str) char *pattern = str_format("%s/%s", dir, files);
         glob_t found = {0};
-        int failed = glob(pattern, GLOB_NOSORT | GLOB_ERR, stop_at_error, &found);
+        int failed = glob(pattern, GLOB_NOSORT, stop_at_error, &found);
         if (failed && failed != GLOB_NOMATCH) {
                 globfree(&found);
-                return err_fail(err, ERR_IO, "looking for migrations '%s' in '%s': a directory cannot be read", files,
+                return err_fail(err, ERR_IO,
+                        "looking for migrations '%s' in '%s': a directory cannot be read", files,
                         service->directory);
         }
         size_t skip = strlen(service->directory) + 1;
@@ -78,12 +82,14 @@ static void glob_tree(const MigrateTree *tree, const char *files, Strv *ret) {
                         strv_add(ret, tree->paths[i]);
 }
 
-bool migrate_read_file(const Service *service, const char *path, char **ret_bytes, size_t *ret_n, Err *err) {
+bool migrate_read_file(
+        const Service *service, const char *path, char **ret_bytes, size_t *ret_n, Err *err) {
         scoped(free_str) char *full = path_join(service->directory, path);
         return file_read(full, MIGRATE_SQL_BYTES, ret_bytes, ret_n, err);
 }
 
-static bool hash_of(const MigrateContext *context, const MigrateTree *tree, const char *path, char ret[65], Err *err) {
+static bool hash_of(const MigrateContext *context, const MigrateTree *tree, const char *path,
+        char ret[65], Err *err) {
         scoped(free_str) char *bytes = NULL;
         size_t n = 0;
         ret[0] = '\0';
@@ -119,9 +125,11 @@ static bool add_files(const MigrateContext *context, const MigrateTree *tree, co
                 return false;
         size_t n = strv_count(found);
         if (n == 0)
-                strv_addf(&list->warnings, "migrations[%zu]: '%s' matches no file", like->spec_index, files);
+                strv_addf(&list->warnings, "migrations[%zu]: '%s' matches no file",
+                        like->spec_index, files);
         if (n > MIGRATE_FILES_MAX)
-                return err_fail(err, ERR_REFUSED, "migrations: '%s' matches %zu files, at most %d are taken", files, n,
+                return err_fail(err, ERR_REFUSED,
+                        "migrations: '%s' matches %zu files, at most %d are taken", files, n,
                         MIGRATE_FILES_MAX);
         if (n > 1)
                 qsort(found, n, sizeof(*found), by_bytes);
@@ -150,11 +158,13 @@ static bool refuse_twice(const MigrationList *list, Err *err) {
                         if (strcmp(list->items[i].id, list->items[j].id) == 0)
                                 return err_fail(err, ERR_MANIFEST,
                                         "migrations[%zu] and migrations[%zu] both name '%s'",
-                                        list->items[j].spec_index, list->items[i].spec_index, list->items[i].title);
+                                        list->items[j].spec_index, list->items[i].spec_index,
+                                        list->items[i].title);
         return true;
 }
 
-bool migrate_list(const MigrateContext *context, const MigrateTree *tree, MigrationList *ret, Err *err) {
+bool migrate_list(
+        const MigrateContext *context, const MigrateTree *tree, MigrationList *ret, Err *err) {
         scoped(migration_list_done) MigrationList list = {0};
         const Service *service = context->service;
         scoped(js_freep) json_t *record = migrate_record_load(context->state, service->name, err);

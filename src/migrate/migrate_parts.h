@@ -12,12 +12,15 @@ json_t *migrate_record_load(const State *state, const char *service, Err *err);
 void migrate_record_apply(const json_t *record, Migration *migration);
 
 /* A file of the service's directory, as it is on disk: regular, below the directory. */
-bool migrate_read_file(const Service *service, const char *path, char **ret_bytes, size_t *ret_n, Err *err);
+bool migrate_read_file(
+        const Service *service, const char *path, char **ret_bytes, size_t *ret_n, Err *err);
 /* Keeps what a migration wrote, without secrets, durably; *ret_path is relative to output_dir (NULL: not kept). */
-bool migrate_keep_output(const MigrateContext *context, const Migration *migration, const char *text, char **ret_path,
-        Err *err);
+bool migrate_keep_output(const MigrateContext *context, const Migration *migration,
+        const char *text, char **ret_path, Err *err);
 
-bool migrate_run_script(const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err);
-bool migrate_run_sql(const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err);
+bool migrate_run_script(
+        const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err);
+bool migrate_run_sql(
+        const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err);
 
 #endif

@@ -14,11 +14,13 @@ static bool format_ok(const json_t *record, const char *service, Err *err) {
         int64_t format = js_int(record, "format", RECORD_FORMAT);
         const json_t *done = js_get(record, "done");
         if (format > RECORD_FORMAT) {
-                err_fail(err, ERR_REFUSED, "the record of migrations of '%s' was written by a newer belay", service);
+                err_fail(err, ERR_REFUSED,
+                        "the record of migrations of '%s' was written by a newer belay", service);
                 return err_hint(err, "Use that newer belay.");
         }
         if (format < 1 || (done && !json_is_object(done)))
-                return err_fail(err, ERR_CORRUPT, "the record of migrations of '%s' is damaged", service);
+                return err_fail(
+                        err, ERR_CORRUPT, "the record of migrations of '%s' is damaged", service);
         return true;
 }
 
@@ -55,7 +57,8 @@ void migrate_record_apply(const json_t *record, Migration *migration) {
         migration->state = same ? MIGRATION_RECORDED : MIGRATION_CHANGED;
 }
 
-bool migrate_record_add(const MigrateContext *context, const Migration *migration, int64_t took_ms, Err *err) {
+bool migrate_record_add(
+        const MigrateContext *context, const Migration *migration, int64_t took_ms, Err *err) {
         const char *service = context->service->name;
         scoped(js_freep) json_t *record = migrate_record_load(context->state, service, err);
         if (!record)
@@ -75,8 +78,10 @@ json_t *migrate_record_export(const State *state, const char *service, Err *err)
         return migrate_record_load(state, service, err);
 }
 
-bool migrate_record_import(const State *state, const char *service, const json_t *record, Err *err) {
-        scoped(js_freep) json_t *copy = json_is_object(record) ? json_deep_copy(record) : json_object();
+bool migrate_record_import(
+        const State *state, const char *service, const json_t *record, Err *err) {
+        scoped(js_freep) json_t *copy =
+                json_is_object(record) ? json_deep_copy(record) : json_object();
         if (!copy)
                 return err_fail(err, ERR_BUG, "copying the record of migrations");
         if (!format_ok(copy, service, err))

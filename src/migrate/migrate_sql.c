@@ -33,8 +33,8 @@ typedef struct SqlRun {
 static void finalize(sqlite3_stmt **statement) { (void)sqlite3_finalize(*statement); }
 
 /* Another file is none of this migration's business, nor is code. VACUUM attaches a nameless one. */
-static int authorize(void *context, int action, const char *one, const char *two, const char *database,
-        const char *trigger) {
+static int authorize(void *context, int action, const char *one, const char *two,
+        const char *database, const char *trigger) {
         (void)context;
         (void)database;
         (void)trigger;
@@ -45,7 +45,9 @@ static int authorize(void *context, int action, const char *one, const char *two
         return SQLITE_OK;
 }
 
-static bool cancelled(const SqlRun *run) { return run->context->cancel && run->context->cancel->requested; }
+static bool cancelled(const SqlRun *run) {
+        return run->context->cancel && run->context->cancel->requested;
+}
 
 static int interrupt(void *context) {
         const SqlRun *run = context;
@@ -77,9 +79,11 @@ static bool fail(const SqlRun *run, const SqlStatement *statement, int result, E
         scoped(free_str) char *shown = str_printable(words, false);
         err_fail(err, code_of(run, result), "%s:%u: %s", run->migration->path, line, shown);
         if ((result & 0xff) == SQLITE_AUTH)
-                return err_hint(err, "A migration may neither attach another database file nor load code.");
+                return err_hint(
+                        err, "A migration may neither attach another database file nor load code.");
         if (statement->text[0] == '.')
-                return err_hint(err, "Commands of the sqlite3 program do not work here, only SQL does.");
+                return err_hint(
+                        err, "Commands of the sqlite3 program do not work here, only SQL does.");
         return false;
 }
 
@@ -92,14 +96,15 @@ static bool step_all(SqlRun *run, const SqlStatement *statement, sqlite3_stmt *p
         if (result != SQLITE_DONE)
                 return fail(run, statement, result, err);
         if (rows > 0 && sql_begins(statement, "pragma foreign_key_check"))
-                return err_fail(err, ERR_ANSWER_NO, "%s:%u: %u rows break a foreign key", run->migration->path,
-                        statement->line, rows);
+                return err_fail(err, ERR_ANSWER_NO, "%s:%u: %u rows break a foreign key",
+                        run->migration->path, statement->line, rows);
         return true;
 }
 
 static bool run_statement(SqlRun *run, const SqlStatement *statement, Err *err) {
         scoped(finalize) sqlite3_stmt *prepared = NULL;
-        int result = sqlite3_prepare_v2(run->db, statement->text, (int)statement->bytes, &prepared, NULL);
+        int result = sqlite3_prepare_v2(
+                run->db, statement->text, (int)statement->bytes, &prepared, NULL);
         if (result != SQLITE_OK)
                 return fail(run, statement, result, err);
         run->statements++;
@@ -125,7 +130,8 @@ static bool run_all(SqlRun *run, const char *text, Err *err) {
 static bool commit(SqlRun *run, Err *err) {
         bool open = sqlite3_get_autocommit(run->db) == 0;
         if (run->own_transactions && open)
-                return err_fail(err, ERR_ANSWER_NO, "'%s' ends inside a transaction that it began", run->migration->path);
+                return err_fail(err, ERR_ANSWER_NO, "'%s' ends inside a transaction that it began",
+                        run->migration->path);
         if (!open)
                 return true;
         if (fault_before("sql_commit", run->migration->path))
@@ -162,7 +168,8 @@ static bool load(const SqlRun *run, char **ret, Err *err) {
         if (!migrate_read_file(run->context->service, run->migration->path, &text, &n, err))
                 return false;
         if (strlen(text) != n)
-                return err_fail(err, ERR_REFUSED, "'%s' holds a NUL byte: it is no SQL", run->migration->path);
+                return err_fail(err, ERR_REFUSED, "'%s' holds a NUL byte: it is no SQL",
+                        run->migration->path);
         if (n > INT_MAX)
                 return err_fail(err, ERR_REFUSED, "'%s' is too large", run->migration->path);
         *ret = TAKE(text);
@@ -170,19 +177,23 @@ static bool load(const SqlRun *run, char **ret, Err *err) {
 }
 
 static bool report(const SqlRun *run, const char *path, MigrateResult *ret, Err *err) {
-        scoped(free_str) char *text = str_format("%s on %s: %u statements, %d rows changed, %s\n", run->migration->path,
-                path, run->statements, run->changed,
+        scoped(free_str) char *text = str_format("%s on %s: %u statements, %d rows changed, %s\n",
+                run->migration->path, path, run->statements, run->changed,
                 run->own_transactions ? "in transactions of its own" : "in one transaction");
-        ret->summary = str_format("%u %s, %d %s changed", run->statements, run->statements == 1 ? "statement" : "statements",
-                run->changed, run->changed == 1 ? "row" : "rows");
+        ret->summary = str_format("%u %s, %d %s changed", run->statements,
+                run->statements == 1 ? "statement" : "statements", run->changed,
+                run->changed == 1 ? "row" : "rows");
         return migrate_keep_output(run->context, run->migration, text, &ret->output_path, err);
 }
 
 static void run_done(SqlRun *run) { database_close(&run->db); }
 
-bool migrate_run_sql(const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err) {
-        int64_t limit = migration->spec->timeout_ms > 0 ? migration->spec->timeout_ms : MIGRATE_TIMEOUT_MS;
-        scoped(run_done) SqlRun run = {.context = context, .migration = migration, .until = clock_now_ms() + limit};
+bool migrate_run_sql(
+        const MigrateContext *context, const Migration *migration, MigrateResult *ret, Err *err) {
+        int64_t limit =
+                migration->spec->timeout_ms > 0 ? migration->spec->timeout_ms : MIGRATE_TIMEOUT_MS;
+        scoped(run_done) SqlRun run = {
+                .context = context, .migration = migration, .until = clock_now_ms() + limit};
         scoped(free_str) char *path = NULL, *text = NULL;
         if (!load(&run, &text, err) || !sql_database_path(context, migration->spec, &path, err) ||
                 !open_database(&run, path, err))

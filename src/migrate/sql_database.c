@@ -7,7 +7,8 @@
 #include "model/value.h"
 #include "platform/file.h"
 
-static const char *const schemes[] = {"sqlite3://", "sqlite://", "sqlite3:", "sqlite:", "file://", "file:"};
+static const char *const schemes[] = {
+        "sqlite3://", "sqlite://", "sqlite3:", "sqlite:", "file://", "file:"};
 
 /* What follows a scheme of SQLite's, or NULL when `text` has none. */
 static const char *after_scheme(const char *text) {
@@ -19,7 +20,8 @@ static const char *after_scheme(const char *text) {
 
 static bool refuse_missing(const char *path, Err *err) {
         err_fail(err, ERR_REFUSED, "the database '%s' of a migration does not exist", path);
-        return err_hint(err, "Belay makes no database: a wrong path would go unnoticed. Start the service once, or make an empty file.");
+        return err_hint(err, "Belay makes no database: a wrong path would go unnoticed. Start the "
+                             "service once, or make an empty file.");
 }
 
 /* "sqlite:///db/x" is db/x in the service's directory for some programs, /db/x for others: the one that is
@@ -28,7 +30,8 @@ static bool absolute_or_relative(const Service *service, const char *path, char 
         scoped(free_str) char *relative = path_join(service->directory, path + strspn(path, "/"));
         bool here = file_exists(relative), there = file_exists(path);
         if (here && there)
-                return err_fail(err, ERR_REFUSED, "the database may be '%s' or '%s': both exist", relative, path) ||
+                return err_fail(err, ERR_REFUSED, "the database may be '%s' or '%s': both exist",
+                               relative, path) ||
                        err_hint(err, "Name it by its path alone under `database`.");
         if (!here && !there)
                 return refuse_missing(path, err);
@@ -40,18 +43,22 @@ static bool path_of_text(const Service *service, const char *text, char **ret, E
         const char *path = after_scheme(text);
         if (!path && strstr(text, "://")) {
                 int n = (int)strcspn(text, ":");
-                err_fail(err, ERR_REFUSED, "this build has no SQL migrations on a '%.*s' database", n > 20 ? 20 : n, text);
-                return err_hint(err, "It runs them on SQLite files. A script can do it for another database.");
+                err_fail(err, ERR_REFUSED, "this build has no SQL migrations on a '%.*s' database",
+                        n > 20 ? 20 : n, text);
+                return err_hint(err,
+                        "It runs them on SQLite files. A script can do it for another database.");
         }
         if (path && strchr(path, '?'))
-                return err_fail(err, ERR_REFUSED, "the database's URL has parameters, which belay does not know");
+                return err_fail(err, ERR_REFUSED,
+                        "the database's URL has parameters, which belay does not know");
         if (path && path[0] == '/' && strstr(text, "://"))
                 return absolute_or_relative(service, path, ret, err);
         *ret = path_join(service->directory, path ? path : text);
         return true;
 }
 
-bool sql_database_path(const MigrateContext *context, const MigrationSpec *spec, char **ret, Err *err) {
+bool sql_database_path(
+        const MigrateContext *context, const MigrationSpec *spec, char **ret, Err *err) {
         scoped(free_str) char *path = NULL;
         scoped(value_freep) char *text = NULL;
         if (!spec->database && !value_resolve(&spec->database_value, context->env, &text, err))
@@ -70,7 +77,8 @@ bool sql_database_path(const MigrateContext *context, const MigrationSpec *spec,
         if (!there)
                 return refuse_missing(path, err);
         if (!S_ISREG(info.st_mode))
-                return err_fail(err, ERR_REFUSED, "the database '%s' of a migration is no regular file", path);
+                return err_fail(err, ERR_REFUSED,
+                        "the database '%s' of a migration is no regular file", path);
         *ret = TAKE(path);
         return true;
 }

@@ -31,7 +31,8 @@ static size_t quoted_bytes(const char *at) {
         size_t n = 1;
         while (at[n] && at[n] != close)
                 n++;
-        return at[n] ? n + 1 : n; /* a doubled quote reads as two quoted texts, which ends at the same place */
+        return at[n] ? n + 1
+                     : n; /* a doubled quote reads as two quoted texts, which ends at the same place */
 }
 
 /* White space, comments and empty statements before the next one. */
@@ -47,7 +48,8 @@ static size_t blank_bytes(const char *at) {
 
 static bool is_whole(const char *text, size_t bytes) {
         SqlStatement statement = {.text = text, .bytes = bytes};
-        if (!sql_begins(&statement, "create trigger") && !sql_begins(&statement, "create temp trigger") &&
+        if (!sql_begins(&statement, "create trigger") &&
+                !sql_begins(&statement, "create temp trigger") &&
                 !sql_begins(&statement, "create temporary trigger"))
                 return true;
         scoped(free_str) char *copy = str_copy_n(text, bytes);
@@ -100,7 +102,8 @@ bool sql_begins(const SqlStatement *statement, const char *words) {
 }
 
 bool sql_has_own_transactions(const char *text) {
-        static const char *const words[] = {"begin", "commit", "end", "rollback", "savepoint", "release", "vacuum"};
+        static const char *const words[] = {
+                "begin", "commit", "end", "rollback", "savepoint", "release", "vacuum"};
         SqlText rest = {text, 1};
         SqlStatement statement;
         while (sql_next(&rest, &statement))

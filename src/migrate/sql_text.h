@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 typedef struct SqlText {
-        const char *at;   /* the rest */
-        unsigned line;    /* of `at`, from 1 */
+        const char *at; /* the rest */
+        unsigned line;  /* of `at`, from 1 */
 } SqlText;
 
 typedef struct SqlStatement {

@@ -13,5 +13,6 @@ void log_place_from_json(const json_t *object, LogPlace *ret) {
         int64_t head_bytes = js_int(object, "head_bytes", 0), head = js_int(object, "head", 0);
         bool good = offset >= 0 && head_bytes >= 0 && head_bytes <= LOG_HEAD_MAX && head >= 0 &&
                     head <= (int64_t)UINT32_MAX;
-        *ret = good ? (LogPlace){(uint64_t)offset, (uint32_t)head_bytes, (uint32_t)head} : (LogPlace){0};
+        *ret = good ? (LogPlace){(uint64_t)offset, (uint32_t)head_bytes, (uint32_t)head}
+                    : (LogPlace){0};
 }

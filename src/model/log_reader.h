@@ -19,9 +19,10 @@
 enum { LOG_HEAD_MAX = 64 };
 
 typedef struct LogPlace {
-        uint64_t offset;     /* bytes from the start of the file */
-        uint32_t head_bytes; /* how many of its first bytes are known (at most LOG_HEAD_MAX), and their CRC-32C: */
-        uint32_t head;       /* so that a file which was truncated and has grown again is noticed */
+        uint64_t offset; /* bytes from the start of the file */
+        uint32_t
+                head_bytes; /* how many of its first bytes are known (at most LOG_HEAD_MAX), and their CRC-32C: */
+        uint32_t head; /* so that a file which was truncated and has grown again is noticed */
 } LogPlace;
 
 typedef struct LogReader {
@@ -30,10 +31,11 @@ typedef struct LogReader {
         bool (*end)(void *context, LogPlace *ret, Err *err);
         /* Reads at most `room` bytes from `place` and moves it. After a rotation: first what is left of the old
          * file, then the new one from its start. *ret_bytes 0: nothing more for now. */
-        bool (*read)(void *context, LogPlace *place, char *buffer, size_t room, size_t *ret_bytes, Err *err);
+        bool (*read)(void *context, LogPlace *place, char *buffer, size_t room, size_t *ret_bytes,
+                Err *err);
 } LogReader;
 
-json_t *log_place_to_json(const LogPlace *place);                  /* new reference */
-void log_place_from_json(const json_t *object, LogPlace *ret);     /* absent or odd: zero */
+json_t *log_place_to_json(const LogPlace *place);              /* new reference */
+void log_place_from_json(const json_t *object, LogPlace *ret); /* absent or odd: zero */
 
 #endif

@@ -15,8 +15,20 @@ static const char mask[] = "[secret]";
 /* What is followed by a secret: the word, then ':' or '=', then the secret up to white space, a quote,
  * a comma, a semicolon or an ampersand. A word may stand within a longer one: DB_PASSWORD. */
 static const char *const words[] = {
-        "password", "passwd", "passphrase", "token", "secret", "api_key", "apikey", "api-key", "access_key",
-        "private_key", "secret_key", "authorization", "proxy-authorization", "cookie",
+        "password",
+        "passwd",
+        "passphrase",
+        "token",
+        "secret",
+        "api_key",
+        "apikey",
+        "api-key",
+        "access_key",
+        "private_key",
+        "secret_key",
+        "authorization",
+        "proxy-authorization",
+        "cookie",
 };
 
 static size_t longest_match(const char *text, char *const *secrets) {
@@ -98,7 +110,8 @@ static char *without_patterns(const char *text) {
         scoped(str_done) Str out = {0};
         while (*text) {
                 size_t password = 0;
-                size_t n = str_starts(text, "://") ? before_password(text, &password) : word_at(text);
+                size_t n =
+                        str_starts(text, "://") ? before_password(text, &password) : word_at(text);
                 str_add_n(&out, text, n > 0 ? n : 1);
                 text += n > 0 ? n : 1;
                 if (password > 0) {

@@ -21,8 +21,8 @@ static bool from_env(const char *name, char *const *env, char **ret, Err *err) {
                 value = getenv(name);
         if (!value) {
                 err_fail(err, ERR_UNKNOWN, "the variable '%s' is not set", name);
-                return err_hint(err,
-                        "Set it in the service's env file, or in the environment that belay is called with.");
+                return err_hint(err, "Set it in the service's env file, or in the environment that "
+                                     "belay is called with.");
         }
         *ret = str_copy(value);
         return true;

@@ -66,7 +66,7 @@ static void success_leaves_nothing(void **state) {
         assert_string_equal(refs, "refs/belay/@previous\nrefs/belay/v1.1.0");
         scoped(free_str) char *dirty = git(w->work, "diff-files", "--name-only", NULL);
         assert_string_equal(dirty, "");
-        scoped(free_str) char *fsck = git(w->work, "fsck", "--no-dangling", NULL);
+        GIT(w->work, "fsck", "--no-dangling");
 }
 
 /* The fetch must not bring or move anything but Belay's own reference. */
@@ -382,6 +382,7 @@ static void foreign_index_lock_is_never_removed(void **state) {
         scoped(err_clear) Err held = {0};
         assert_false(w->source->place(&w->at, facts, &held));
         scoped(free_str) char *me = str_format("(pid %d)", getpid());
+        assert_true(fd >= 0);
         assert_non_null(strstr(held.message, me));
         cleanup(w, NULL);
         assert_true(file_exists(lock));

@@ -29,7 +29,8 @@ typedef struct ChangeList {
 
 void change_list_done(ChangeList *list);
 /* What differs, from git; modes only. `allowed` paths are left out. */
-bool change_list_diff(const Repo *repo, const char *from, const char *to, ChangeList *ret, Err *err);
+bool change_list_diff(
+        const Repo *repo, const char *from, const char *to, ChangeList *ret, Err *err);
 bool change_list_has(const ChangeList *list, const char *path);
 
 char *change_list_path(const SourceContext *context); /* of the text; owned */

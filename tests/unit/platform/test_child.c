@@ -388,7 +388,7 @@ static void a_deadline_ends_it(void **state) {
         assert_int_equal(err.code, ERR_TIMEOUT);
         assert_string_equal(err.message, "git fetch took longer than 0.2 s and was ended");
         assert_string_equal(result.out, "begun\n");
-        assert_in_range(clock_now_ms() - began, 200, 1500);
+        assert_in_range(clock_now_ms() - began, 200, 2150);
         assert_int_equal(marked("t1"), 0);
 }
 
@@ -400,7 +400,7 @@ static void a_stubborn_program_is_killed(void **state) {
                       .what = "t",
                       .mark = "t2"},
                 ERR_TIMEOUT, "longer than 0.1 s");
-        assert_in_range(clock_now_ms() - began, 2000, 4000);
+        assert_in_range(clock_now_ms() - began, 2000, 8000);
         assert_int_equal(marked("t2"), 0);
 }
 
@@ -433,7 +433,7 @@ static void what_is_left_behind_is_ended(void **state) {
         assert_int_equal(result.exit_status, 5);
         ProcessId id;
         assert_false(process_identify(pid_in("left"), &id));
-        assert_in_range(clock_now_ms() - began, 500, 2500);
+        assert_in_range(clock_now_ms() - began, 500, 10000);
 }
 
 static void what_ends_by_itself_is_waited_for(void **state) {
@@ -469,7 +469,7 @@ static void a_cancel_ends_it(void **state) {
         alarm(1);
         fails(&(Child){.argv = SHELL("sleep 100"), .what = "t", .mark = "t5", .cancel = &cancel},
                 ERR_CANCELLED, "t was cancelled");
-        assert_in_range(clock_now_ms() - began, 900, 2500);
+        assert_in_range(clock_now_ms() - began, 900, 6000);
         assert_int_equal(marked("t5"), 0);
         /* Asked before: not even started. */
         scoped(free_str) char *file = in_dir("never");

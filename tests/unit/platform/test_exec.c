@@ -197,7 +197,7 @@ static void messages(void **state) {
 /* The keeper learns from the socket's end that the program runs. */
 static void replacing_says_only_what_fails(void **state) {
         (void)state;
-        static const char *const words[] = {"--replace|--status-fd|30|--|sleep|0.3",
+        static const char *const words[] = {"--replace|--status-fd|30|--|sleep|2",
                 "--replace|--status-fd|30|--|no-such-program"};
         static const char *const said[] = {"", "error 2 exec"};
         for (size_t i = 0; i < 2; i++) {
@@ -208,7 +208,7 @@ static void replacing_says_only_what_fails(void **state) {
                 close(pair[1]);
                 scoped(free_str) char *text = message(pair[0]);
                 assert_string_equal(text, said[i]);
-                assert_in_range(clock_now_ms() - began, 0, 250);
+                assert_in_range(clock_now_ms() - began, 0, 1900);
                 exit_of(pid);
                 close(pair[0]);
         }
@@ -228,7 +228,7 @@ static void the_sockets_end_kills_at_once(void **state) {
         int64_t began = clock_now_ms();
         close(pair[0]);
         assert_int_equal(exit_of(pid), 137);
-        assert_in_range(clock_now_ms() - began, 0, 1000);
+        assert_in_range(clock_now_ms() - began, 0, 1900);
 }
 
 static void terminated_with_grace(void **state) {
@@ -252,7 +252,7 @@ static void terminated_with_grace(void **state) {
                 assert_int_equal(kill(pid, SIGTERM), 0);
                 assert_int_equal(exit_of(pid), cases[i].status);
                 assert_in_range(
-                        clock_now_ms() - began, cases[i].least_ms, cases[i].least_ms + 1000);
+                        clock_now_ms() - began, cases[i].least_ms, cases[i].least_ms + 5000);
         }
 }
 

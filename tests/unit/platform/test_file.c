@@ -109,7 +109,7 @@ static void what_is_no_file_is_named(void **state) {
                 assert_string_equal(err.message, expected);
                 assert_false(file_sha256(cases[i].path, hex, &err));
                 assert_false(file_copy_durable(cases[i].path, "/nowhere/x", &err));
-                assert_in_range(clock_now_ms() - began, 0, 500);
+                assert_in_range(clock_now_ms() - began, 0, 5000);
         }
 }
 
@@ -289,7 +289,7 @@ static void leftovers_and_traps_at_the_temporary_name(void **state) {
         int64_t began = clock_now_ms();
         assert_false(file_write_durable(path, "x", 1, 0600, &err));
         says(&err, ERR_IO, path);
-        assert_in_range(clock_now_ms() - began, 0, 8000);
+        assert_in_range(clock_now_ms() - began, 0, 20000);
         assert_int_equal(rmdir(temp), 0);
 }
 

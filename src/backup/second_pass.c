@@ -189,19 +189,23 @@ static bool copy_wal(Backup *b, const SetItem *item, PassStats *stats, Err *err)
         scoped(free_str) char *to = set_path(&b->set, name);
         scoped(zreader_freep) ZReader *r = NULL;
         scoped(zwriter_freep) ZWriter *w = NULL;
-        scoped(free_mem) char *buffer = mem_new(256, 1024);
+        const size_t size = (size_t)256 * 1024;
+        scoped(free_mem) char *buffer = mem_new(size, 1);
         struct stat st;
         bool there;
-        size_t got = 1;
         if (!file_stat(from, &st, &there, err) || !file_unlink(to, err))
                 return false;
         if (!there || st.st_size == 0)
                 return true;
-        if (!zreader_open(from, false, (uint64_t)st.st_size, &r, err) || !zwriter_open(to, false, &w, err))
+        if (!zreader_open(from, false, INT64_MAX, &r, err) || !zwriter_open(to, false, &w, err))
                 return false;
-        while (got > 0)
-                if (!zreader_get(r, buffer, (size_t)256 * 1024, &got, err) || !zwriter_add(w, buffer, got, err))
+        /* Of a database that is being written no more than was there: what comes later is not of this moment. */
+        for (uint64_t left = (uint64_t)st.st_size; left > 0;) {
+                size_t part = left < size ? (size_t)left : size;
+                if (!zreader_need(r, buffer, part, err) || !zwriter_add(w, buffer, part, err))
                         return false;
+                left -= part;
+        }
         stats->bytes += zwriter_plain(w);
         stats->files++;
         return put_stream_object(&b->set, name, OBJECT_WAL, item->slug, w, err);
@@ -252,8 +256,10 @@ static bool compare_pages(SetItem *item, const char *path, uint64_t *ret_written
 static bool complete_compared(Backup *b, SetItem *item, PassStats *stats, Err *err) {
         scoped(free_str) char *name = database_object_name(&b->set, item->slug);
         scoped(free_str) char *path = set_path(&b->set, name);
+        scoped(free_str) char *wal = str_format("%s-wal", path);
         uint64_t written = 0;
-        if (!compare_pages(item, path, &written, err))
+        /* A second pass that died after it had copied the WAL: the pages say all of it. */
+        if (!file_unlink(wal, err) || !compare_pages(item, path, &written, err))
                 return false;
         stats->bytes += written;
         stats->files += written > 0;

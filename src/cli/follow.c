@@ -173,12 +173,28 @@ static bool wait_for_recovery(Follower *follower) {
         return follower->runner_fd >= 0 || now - follower->alone_since < RECOVERY_WITHIN_MS;
 }
 
+/* The runner died between END and its last words: the journal says how the run ended. */
+static int report_ended(Follower *follower, const Run *run) {
+        scoped(free_str) char *how = run_state_text(run);
+        int status = (int)js_int(run->state.end_record, "exit", 1);
+        json_t *object = json_object();
+        js_set_int(object, "run", run->number);
+        js_set_str(object, "state", run_end_name(run->state.end));
+        js_set_int(object, "exit", status);
+        app_print_json(follower->app, object);
+        if (!follower->app->json)
+                printf("run #%u of %s has ended: %s\n", run->number, run_service(run), how);
+        return status;
+}
+
 static int report_interrupted(Follower *follower) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
         unsigned number = follower->what->run;
         if (!run_load(&follower->app->state, number, &run, &err))
                 return app_fail(follower->app, &err);
+        if (!run.damaged && run.state.end != RUN_OPEN)
+                return report_ended(follower, &run);
         scoped(free_str) char *how = run_state_text(&run);
         err_fail(&err, ERR_INTERRUPTED, "run #%u of %s was %s (its runner died)", number,
                 run_service(&run), how);

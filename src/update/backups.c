@@ -93,6 +93,25 @@ bool backups_reopen(World *world, Backup **ret, Err *err) {
         return backup_reopen(&request, ret, err);
 }
 
+/* What a backup that nobody finished left: its process died. The newest run's own stays, whatever became of it;
+ * a damaged journal does not say which that is. */
+static bool clear_leftovers(const World *world, Err *err) {
+        const char *service = world->service->name;
+        scoped(strv_freep) Strv keep = NULL;
+        scoped(run_done) Run newest = {0};
+        bool found = false;
+        if (!run_newest(world->state, service, &newest, &found, err))
+                return false;
+        if (found && newest.damaged)
+                return true;
+        const StepRecord *step = found ? run_state_step(&newest.state, "backup", NULL) : NULL;
+        const char *ids[] = {backups_run_id(world), step ? js_str(step->facts, "backup") : NULL};
+        for (size_t i = 0; i < COUNT_OF(ids); i++)
+                if (ids[i])
+                        strv_add(&keep, ids[i]);
+        return backup_discard_leftovers(world_store(world), service, keep, err);
+}
+
 bool backups_take(
         World *world, const Release *release, const char *reason, Published *ret, Err *err) {
         char id[33];
@@ -104,7 +123,8 @@ bool backups_take(
         world->backup_planned = false;
         scoped(backup_freep) Backup *backup = NULL;
         scoped(pass_stats_done) PassStats stats = {0};
-        if (backups_begin(world, id, release, reason, &backup, err) &&
+        if (clear_leftovers(world, err) &&
+                backups_begin(world, id, release, reason, &backup, err) &&
                 backup_first_pass(backup, err) && backup_prove(backup, 2, err) &&
                 backup_second_pass(backup, &stats, err) && backup_merge_publish(backup, ret, err))
                 return true;

@@ -101,7 +101,8 @@ static bool place_observe(StepContext *context, StepTruth *ret, Err *err) {
         scoped(free_str) char *why = NULL;
         if (!world->source->observe(&world->source_at, context->facts, &truth, &why, err))
                 return false;
-        js_set_str(context->observed, "differs", why);
+        if (why)
+                err_fail(err, ERR_DRIFT, "%s", why); /* what recovery says when it stops for it */
         *ret = truth_of((int)truth);
         return true;
 }

@@ -256,7 +256,10 @@ static bool migrate_prepare(StepContext *context, Err *err) {
 
 static bool migrate_apply(StepContext *context, Err *err) {
         const SmallWorld *world = context->world;
-        if (!stopped(world) || !put(world, "data", "? rows", err))
+        if (!stopped(world) || !insist(world, is(world, "data", "1 rows"),
+                                       "half migrated data was migrated again"))
+                return err_fail(err, ERR_BUG, "the data is not that of version 1");
+        if (!put(world, "data", "? rows", err))
                 return false;
         if (!fails_by_half(context) && !put(world, "data", "2 rows", err))
                 return false;

@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "platform/file.h"
 #include "platform/sha256.h"
 
-enum { COPY_BYTES = 256 * 1024 };
+enum { COPY_BYTES = 256 * 1024, DELETED_BYTES_MAX = 1024 * 1024 * 1024 };
 
 typedef struct Reading {
         const Set *set;
@@ -14,6 +15,7 @@ typedef struct Reading {
         const ArchiveSink *sink;
         const BackupWatch *watch;
         bool delta;          /* which archive it is */
+        Strv deleted;        /* names that the second pass found gone, sorted */
         unsigned char *seen; /* for each of the list: how many copies, up to earlier + 1 */
         char *buffer;
         uint64_t done, total;
@@ -87,11 +89,38 @@ static bool read_regular(Reading *r, const FileEntry *listed, const SegmentMap *
         return !r->sink || !r->sink->end || r->sink->end(r->sink->context, listed, err);
 }
 
+static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static bool is_deleted(const Reading *r, const char *path) {
+        size_t n = strv_count(r->deleted);
+        return n > 0 && bsearch(&path, r->deleted, n, sizeof(char *), by_bytes) != NULL;
+}
+
+/* Names as "./a", each ended by a NUL. */
+static bool load_deleted(Reading *r, Err *err) {
+        const Object *object = set_object(r->set, OBJECT_DELETED, r->item->slug);
+        scoped(free_str) char *path = object ? set_path(r->set, object->name) : NULL;
+        scoped(free_str) char *names = NULL;
+        size_t bytes = 0;
+        if (!object)
+                return true;
+        if (!file_read(path, DELETED_BYTES_MAX, &names, &bytes, err))
+                return false;
+        for (size_t at = 0; at < bytes; at += strlen(names + at) + 1)
+                strv_add(&r->deleted, str_starts(names + at, "./") ? names + at + 2 : names + at);
+        qsort(r->deleted, strv_count(r->deleted), sizeof(char *), by_bytes);
+        return true;
+}
+
 /* What the second pass replaced or removed is still in the first archive, and passed over. */
+static bool is_superseded(const Reading *r, const FileEntry *listed, const char *path) {
+        return !r->delta && r->set->pass >= 2 && (listed ? listed->delta : is_deleted(r, path));
+}
+
 static bool read_entry(Reading *r, const FileEntry *found, const SegmentMap *map, Err *err) {
         const FileEntry *listed = file_list_find(&r->item->list, found->path);
         if (!listed || listed->delta != r->delta)
-                return (!r->delta && r->set->pass >= 2) || bad(r, found->path, "is not in its list of files", err);
+                return is_superseded(r, listed, found->path) || bad(r, found->path, "is not in its list of files", err);
         unsigned char *seen = &r->seen[listed - r->item->list.items];
         if (*seen > listed->earlier)
                 return bad(r, found->path, "is there twice", err);
@@ -144,17 +173,29 @@ static bool all_seen(const Reading *r, Err *err) {
         return true;
 }
 
+/* A directory begins with itself (its owner and mode are half of what a restore is for); a file is one entry. */
+static bool has_shape(const SetItem *item) {
+        const FileList *list = &item->list;
+        if (item->is_file)
+                return list->n == 1 && list->items[0].type == FILE_REGULAR &&
+                       strcmp(list->items[0].path, path_basename(item->path)) == 0;
+        return list->n > 0 && list->items[0].type == FILE_DIRECTORY && strcmp(list->items[0].path, ".") == 0;
+}
+
 bool archives_read(const Set *set, const SetItem *item, const ArchiveSink *sink, const BackupWatch *watch, Err *err) {
         static const ObjectKind kinds[] = {OBJECT_PATHS, OBJECT_DELTA};
         scoped(free_mem) unsigned char *seen = mem_new(item->list.n + 1, 1);
         scoped(free_mem) char *buffer = mem_new(COPY_BYTES, 1);
         Reading r = {.set = set, .item = item, .sink = sink, .watch = watch, .seen = seen, .buffer = buffer,
                      .total = item->bytes};
-        for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (!has_shape(item))
+                return err_fail(err, ERR_CORRUPT, "the list of files of '%s' is not whole", item->slug);
+        bool ok = load_deleted(&r, err);
+        for (size_t i = 0; ok && i < COUNT_OF(kinds); i++) {
                 const Object *object = set_object(set, kinds[i], item->slug);
                 r.delta = kinds[i] == OBJECT_DELTA;
-                if (object && !read_archive(&r, object, err))
-                        return false;
+                ok = !object || read_archive(&r, object, err);
         }
-        return all_seen(&r, err);
+        strv_free(r.deleted);
+        return ok && all_seen(&r, err);
 }

@@ -1,5 +1,7 @@
 #include "client/sqlite.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,12 +83,22 @@ static bool make_harmless(sqlite3 *db) {
         return sqlite3_busy_timeout(db, BUSY_MS) == SQLITE_OK;
 }
 
+/* SQLite would make the file as the umask says; a copy of somebody's data is private from its first byte. */
+static bool make_private(const char *path, Err *err) {
+        scoped(close_fd) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return err_fail_errno(err, ERR_IO, errno, "making database '%s'", path);
+        return true;
+}
+
 bool database_open(const char *path, DatabaseMode mode, sqlite3 **ret, Err *err) {
         scoped(database_close) sqlite3 *db = NULL;
         scoped(free_str) char *name = mode == DATABASE_IMMUTABLE ? immutable_uri(path) : str_copy(path);
 #ifdef BELAY_FAULT_POINTS
         database_fault_points();
 #endif
+        if (mode == DATABASE_CREATE && !make_private(path, err))
+                return false;
         int rc = sqlite3_open_v2(name, &db, flags_of(mode), NULL);
         if (rc != SQLITE_OK)
                 return err_fail(err, code_of(rc & 0xff), "opening database '%s': %s", path,

@@ -427,16 +427,20 @@ static void root_works_as_the_owner(void **state) {
 /* G12 */
 static void settings_of_somebody_else_are_refused(void **state) {
         World *w = *state;
+        static const char *const parts[] = {".git/config", ".git"};
         if (geteuid() != 0)
                 skip();
-        scoped(free_str) char *dot = in_work(w, ".git");
-        give_away(dot);
-        scoped(err_clear) Err err = {0};
-        scoped(release_done) Release release = {0};
-        assert_false(w->source->installed(&w->at, &release, &err));
-        assert_int_equal(err.code, ERR_REFUSED);
-        assert_non_null(strstr(err.message, "belongs to user 12345"));
-        assert_true(finds(w, NULL, "checkout", FINDING_REFUSAL));
+        for (size_t i = 0; i < COUNT_OF(parts); i++) {
+                scoped(free_str) char *path = in_work(w, parts[i]);
+                scoped(err_clear) Err err = {0};
+                scoped(release_done) Release release = {0};
+                give_away(path);
+                assert_false(w->source->installed(&w->at, &release, &err));
+                assert_int_equal(err.code, ERR_REFUSED);
+                assert_non_null(strstr(err.message, "belongs to user 12345"));
+                assert_true(finds(w, NULL, "checkout", FINDING_REFUSAL));
+                assert_int_equal(chown(path, 0, 0), 0);
+        }
 }
 
 static void an_ordinary_user_is_refused_for_others(void **state) {

@@ -375,7 +375,7 @@ static unsigned sweep(Place *place, const char *action, bool undoing) {
                 assert_int_equal(waitpid(pid, &status, 0), pid);
                 ConfigTruth is = truth(place);
                 assert_true(is == CONFIG_APPLIED || is == CONFIG_NOT_APPLIED);
-                if (!undoing) {
+                if (!undoing && n % 2 == 0) {
                         prepare(place);
                         apply(place);
                         assert_int_equal(truth(place), CONFIG_APPLIED);

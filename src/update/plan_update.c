@@ -279,35 +279,39 @@ static bool find_way_back(World *world, const char *wanted, char **ret_backup, E
         return true;
 }
 
+static bool refuse_no_backup(const World *world, Err *err) {
+        err_fail(err, ERR_REFUSED, "there is no backup of %s %s to restore", world->service->name,
+                world->to.version);
+        return err_hint(err,
+                "`belay backup list %s` shows what there is; --revert leaves the data as it is.",
+                world->service->name);
+}
+
+static bool wants_restore(const World *world, const BackupLoss *loss) {
+        if (!loss->changed)
+                return false;
+        if (world->options.restore || world->service->rollback_data == ROLLBACK_ALWAYS)
+                return true;
+        return loss->schema_changed || loss->fewer_rows || loss->missing_files;
+}
+
 /* As `rollback.data` says, from the backup that belongs to the version gone back to. */
 static bool choose_data(
         World *world, const char *backup, bool *ret_restore, Strv *notes, Err *err) {
-        const Options *options = &world->options;
-        const char *name = world->service->name;
-        *ret_restore = options->restore;
-        if (!backup) {
-                if (!options->restore)
-                        return true;
-                err_fail(err, ERR_REFUSED, "there is no backup of %s %s to restore", name,
-                        world->to.version);
-                return err_hint(err,
-                        "`belay backup list %s` shows what there is; --revert leaves the data as "
-                        "it is.",
-                        name);
-        }
-        if (options->revert || world->service->rollback_data == ROLLBACK_NEVER)
-                return true;
         scoped(backup_loss_done) BackupLoss loss = {0};
-        if (!backup_loss(world_store(world), name, backup, &loss, err))
+        *ret_restore = false;
+        if (!backup)
+                return !world->options.restore || refuse_no_backup(world, err);
+        if (world->options.revert ||
+                (world->service->rollback_data == ROLLBACK_NEVER && !world->options.restore))
+                return true;
+        if (!backup_loss(world_store(world), world->service->name, backup, &loss, err))
                 return false;
-        bool layout = loss.schema_changed || loss.fewer_rows || loss.missing_files;
-        bool restore =
-                options->restore || world->service->rollback_data == ROLLBACK_ALWAYS || layout;
-        *ret_restore = restore && loss.changed;
-        if (*ret_restore && loss.lines)
-                strv_addf(notes,
-                        "what was written since the backup is not in it, and is kept as salvage:");
-        for (size_t i = 0; *ret_restore && loss.lines && loss.lines[i]; i++)
+        *ret_restore = wants_restore(world, &loss);
+        if (!*ret_restore || !loss.lines)
+                return true;
+        strv_add(notes, "what was written since the backup is not in it, and is kept as salvage:");
+        for (size_t i = 0; loss.lines[i]; i++)
                 strv_add(notes, loss.lines[i]);
         return true;
 }

@@ -11,7 +11,7 @@
 
 typedef struct Process {
         pid_t pid, parent;
-        unsigned long long start;
+        long long start;
         bool below; /* this process */
 } Process;
 
@@ -20,29 +20,41 @@ typedef struct Table {
         size_t count, room;
 } Table;
 
-/* "4121 (a name) with) parentheses) S 1 ...": fields 3, 4, 20 and 22 of proc(5); false for the dead. A
- * "zombie" with other threads is one whose first thread has ended: it lives. */
-static bool read_process(pid_t pid, Process *ret) {
-        char path[32], text[1024];
+static bool read_text(pid_t pid, char *room, size_t size) {
+        char path[32];
         snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
         int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+        ssize_t n = fd < 0 ? -1 : read(fd, room, size - 1);
         if (fd >= 0)
                 close(fd);
         if (n <= 0)
                 return false;
-        text[n] = '\0';
-        const char *after = strrchr(text, ')');
-        char state = 0;
-        int parent = 0, threads = 0;
-        unsigned long long start = 0;
-        if (!after || sscanf(after + 1,
-                              " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-                              "%*d %*d %llu",
-                              &state, &parent, &start) != 3)
+        room[n] = '\0';
+        return true;
+}
+
+/* "4121 (a name) with) parentheses) S 1 ...": fields 3, 4, 20 and 22 of proc(5); false for the dead. A
+ * "zombie" with other threads is one whose first thread has ended: it lives. */
+static bool read_process(pid_t pid, Process *ret) {
+        enum { FIRST = 4, LAST = 22 };
+        char text[1024];
+        long long fields[LAST + 1];
+        if (!read_text(pid, text, sizeof(text)))
                 return false;
-        *ret = (Process){.pid = pid, .parent = parent, .start = start};
-        return (state != 'Z' && state != 'X') || threads > 1;
+        char *at = strrchr(text, ')');
+        if (!at || at[1] != ' ' || !at[2])
+                return false;
+        char state = at[2];
+        at += 3;
+        for (int i = FIRST; i <= LAST; i++) {
+                char *end = at;
+                fields[i] = strtoll(at, &end, 10);
+                if (end == at)
+                        return false;
+                at = end;
+        }
+        *ret = (Process){.pid = pid, .parent = (pid_t)fields[4], .start = fields[22]};
+        return (state != 'Z' && state != 'X') || fields[20] > 1;
 }
 
 static void add(Table *table, Process process) {

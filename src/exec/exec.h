@@ -41,7 +41,8 @@ typedef struct Options {
 } Options;
 
 /* main.c */
-void report(const Options *options, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void report(
+        const Options *options, const char *word, int value, const char *step); /* step or NULL */
 /* Becomes the program, or reports why not and returns EXIT_NOT_STARTED. With `guardian`, the program is
  * killed when that process (its parent) dies. */
 int become(const Options *options, pid_t guardian);

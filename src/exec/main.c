@@ -6,7 +6,6 @@
 #include <grp.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,19 +129,17 @@ static bool read_options(int argc, char **argv, Options *o) {
 
 /* -- becoming the program ----------------------------------------------------------------- */
 
-void report(const Options *o, const char *format, ...) {
+void report(const Options *o, const char *word, int value, const char *step) {
         char text[64];
-        va_list args;
-        va_start(args, format);
-        int n = vsnprintf(text, sizeof(text), format, args);
-        va_end(args);
+        int n = snprintf(
+                text, sizeof(text), "%s %d%s%s", word, value, step ? " " : "", step ? step : "");
         if (o->status_fd >= 0 && n > 0)
                 (void)send(o->status_fd, text, (size_t)n, MSG_NOSIGNAL);
 }
 
 static int not_started(const Options *o, const char *step) {
         int failed = errno;
-        report(o, "error %d %s", failed, step);
+        report(o, "error", failed, step);
         if (o->status_fd < 0)
                 dprintf(STDERR_FILENO, "belay-exec: %s: %s: %s\n", o->argv[0], step,
                         strerrordesc_np(failed));

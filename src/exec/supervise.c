@@ -42,7 +42,7 @@ static void program_ended(Supervisor *s, int status) {
         bool by_signal = WIFSIGNALED(status);
         int value = by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
         s->program_status = by_signal ? 128 + value : value;
-        report(s->options, "%s %d", by_signal ? "signal" : "exit", value);
+        report(s->options, by_signal ? "signal" : "exit", value, NULL);
         if (s->phase != PHASE_RUNNING)
                 return;
         s->phase = PHASE_LINGERING;
@@ -136,7 +136,7 @@ int supervise(const Options *options) {
         s.signals = open_signals();
         if (s.signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
                 prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) {
-                report(options, "error %d fork", errno);
+                report(options, "error", errno, "fork");
                 return EXIT_NOT_STARTED;
         }
         /* It died before the kernel knew whom to tell. */
@@ -147,10 +147,10 @@ int supervise(const Options *options) {
         if (s.program == 0)
                 _exit(become(options, self));
         if (s.program < 0) {
-                report(options, "error %d fork", errno);
+                report(options, "error", errno, "fork");
                 return EXIT_NOT_STARTED;
         }
-        report(options, "pid %d", (int)s.program);
+        report(options, "pid", s.program, NULL);
         watch(&s);
         return s.program_status;
 }

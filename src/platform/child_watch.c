@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -75,18 +76,24 @@ static void hear_pid(ChildRun *run, pid_t pid) {
         (void)send(run->status, "!", 1, MSG_NOSIGNAL);
 }
 
+/* "WORD NUMBER" or "WORD NUMBER STEP", as in exec/exec.h. */
 static void hear_message(ChildRun *run, const char *text) {
-        int value = 0;
-        if (sscanf(text, "pid %d", &value) == 1) {
+        const char *space = strchr(text, ' ');
+        if (!space)
+                return;
+        char *end = NULL;
+        int value = (int)strtol(space, &end, 10);
+        size_t word = (size_t)(space - text);
+        if (strncmp(text, "pid", word) == 0)
                 hear_pid(run, value);
-        } else if (sscanf(text, "error %d %15s", &value, run->error_step) == 2) {
+        if (strncmp(text, "error", word) == 0) {
                 run->error = value;
-        } else if (sscanf(text, "exit %d", &value) == 1) {
+                snprintf(run->error_step, sizeof(run->error_step), "%s", *end ? end + 1 : "");
+        }
+        bool by_signal = strncmp(text, "signal", word) == 0;
+        if (by_signal || strncmp(text, "exit", word) == 0) {
                 run->exited = true;
-                run->exit_status = value;
-        } else if (sscanf(text, "signal %d", &value) == 1) {
-                run->exited = true;
-                run->exit_status = 128 + value;
+                run->exit_status = by_signal ? 128 + value : value;
         }
 }
 

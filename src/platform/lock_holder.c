@@ -19,25 +19,31 @@
 
 enum { PROC_BYTES = 4 * 1024 * 1024 };
 
-/* "7: FLOCK  ADVISORY  WRITE 4121 fe:00:1234 0 EOF": proc(5). */
+/* "7: FLOCK ADVISORY WRITE 4121 fe:00:1234 0 EOF": proc(5). Who only waits has "->" second. */
+static pid_t pid_in_line(char *line, const char *where) {
+        enum { KIND = 1, PID = 4, WHERE = 5, FIELDS = 6 };
+        const char *fields[FIELDS] = {NULL};
+        char *rest = NULL, *at = strtok_r(line, " ", &rest);
+        uint64_t pid = 0;
+        for (size_t i = 0; i < FIELDS && at; i++, at = strtok_r(NULL, " ", &rest))
+                fields[i] = at;
+        if (!str_equal(fields[KIND], "FLOCK") || !str_equal(fields[WHERE], where))
+                return 0;
+        return str_to_uint(fields[PID], INT32_MAX, &pid) ? (pid_t)pid : 0;
+}
+
 static pid_t pid_in_proc_locks(const struct stat *st) {
         scoped(free_str) char *text = NULL;
+        scoped(free_str) char *where = str_format(
+                "%02x:%02x:%" PRIu64, major(st->st_dev), minor(st->st_dev), (uint64_t)st->st_ino);
         if (!file_read_if("/proc/locks", PROC_BYTES, &text, NULL, NULL) || !text)
                 return 0;
         char *rest = NULL;
-        for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-                char kind[16];
-                int pid = 0;
-                unsigned major_number = 0, minor_number = 0;
-                uint64_t inode = 0;
-                if (sscanf(line, "%*d: %15s %*s %*s %d %x:%x:%" SCNu64, kind, &pid, &major_number,
-                            &minor_number, &inode) != 5)
-                        continue;
-                if (str_equal(kind, "FLOCK") && inode == st->st_ino &&
-                        major_number == major(st->st_dev) && minor_number == minor(st->st_dev))
-                        return pid;
-        }
-        return 0;
+        pid_t pid = 0;
+        for (char *line = strtok_r(text, "\n", &rest); line && !pid;
+                line = strtok_r(NULL, "\n", &rest))
+                pid = pid_in_line(line, where);
+        return pid;
 }
 
 static bool holds_flock(pid_t pid, const char *number) {

@@ -30,17 +30,28 @@ static bool read_stat_text(pid_t pid, char *room, size_t size) {
 
 /* "4121 (a name) with) parentheses) S 1 ...": the name ends at the last parenthesis; proc(5). */
 bool process_stat_parse(const char *text, ProcessStat *ret) {
-        const char *after = strrchr(text, ')');
-        ProcessStat stat = {0};
-        unsigned long long start = 0;
-        if (!after || sscanf(after + 1,
-                              " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d "
-                              "%*d %llu",
-                              &stat.state, &stat.parent, &stat.group, &stat.session, &stat.threads,
-                              &start) != 6)
+        enum { FIRST = 4, LAST = 22 };
+        long long fields[LAST + 1];
+        const char *at = strrchr(text, ')');
+        if (!at || at[1] != ' ' || !at[2])
                 return false;
-        stat.start_time = start;
-        *ret = stat;
+        char state = at[2];
+        at += 3;
+        for (int i = FIRST; i <= LAST; i++) {
+                char *end = NULL;
+                fields[i] = strtoll(at, &end, 10);
+                if (end == at)
+                        return false;
+                at = end;
+        }
+        *ret = (ProcessStat){
+                .state = state,
+                .parent = (pid_t)fields[4],
+                .group = (pid_t)fields[5],
+                .session = (pid_t)fields[6],
+                .threads = (int)fields[20],
+                .start_time = (uint64_t)fields[22],
+        };
         return true;
 }
 

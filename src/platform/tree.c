@@ -1,4 +1,5 @@
 /* Walks over whole trees by descriptors: no link is followed, no path is looked up twice. */
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -198,6 +199,7 @@ static bool walk_below(const Walk *walk, const Entry *top, Err *err) {
         if (!enter(walk, top, &levels, &fd, err))
                 return false;
         for (;;) {
+                assert(levels.count > 0);
                 const Level *level = &levels.all[levels.count - 1];
                 bool more = level->next < level->count;
                 if (!more && levels.count == 1)

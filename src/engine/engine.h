@@ -2,7 +2,9 @@
  * Runs a plan, undoes it, recovers it. It knows steps and the journal and nothing about services.
  *
  * For each step, in the order of the plan:
- *     1. prepare: looks, and gathers what its undo will need (facts); may save files below runs/<n>/undo/
+ *     1. prepare: looks, and gathers what its undo will need (facts); may save files below runs/<n>/undo/.
+ *        Once only: a step that is begun again after a crash keeps the facts of its first intent. When it
+ *        fails, the step has not been begun and is not undone
  *     2. INTENT with these facts, durably
  *     3. apply
  *     4. DONE with what was observed, durably
@@ -14,7 +16,9 @@
  *
  * Steps flagged BEFORE_UNDO run after ROLLBACK and before the first undo (bad is marked before);
  * those flagged AFTER_UNDO run when all is undone (the old version is verified); neither runs
- * in an update that succeeds. They are part of the plan and journaled like others.
+ * in an update that succeeds. They are part of the plan and journaled like others, and are not undone.
+ * BEFORE_UNDO that fails is a warning; AFTER_UNDO that fails needs a person (exit 4), unless it is
+ * IN_BOTH (the report), which runs at every end but drift found by recovery.
  *
  * After a crash engine_recover() does the same from the journal alone. The engine calls exit paths
  * nowhere: when the journal cannot be written, it returns ERR_IO at once with journal_dead() true.

@@ -13,7 +13,7 @@
 #include "base/js.h"
 
 typedef struct Events {
-        int fd;          /* -1: nowhere */
+        int fd; /* -1: nowhere */
 } Events;
 
 bool events_open(const char *path, Events *ret, Err *err);

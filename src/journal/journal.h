@@ -27,18 +27,18 @@
 enum { JOURNAL_FORMAT = 1, JOURNAL_RESERVE = 1024 * 1024 };
 
 typedef enum RecordType {
-        RECORD_PLAN,     /* first: format, service, kind, from, to, steps, options */
-        RECORD_OWNER,    /* epoch, pid, start_time, boot_id */
-        RECORD_INTENT,   /* step, instance, undo (bool), attempt, facts */
-        RECORD_DONE,     /* step, instance, undo, observed, took_ms */
-        RECORD_FAILED,   /* step, instance, undo, error {code, message, hint}, took_ms;
+        RECORD_PLAN,   /* first: format, service, kind, from, to, steps, options */
+        RECORD_OWNER,  /* epoch, pid, start_time, boot_id */
+        RECORD_INTENT, /* step, instance, undo (bool), attempt, facts */
+        RECORD_DONE,   /* step, instance, undo, observed, took_ms */
+        RECORD_FAILED, /* step, instance, undo, error {code, message, hint}, took_ms;
                           * "began": false when its preparation failed: there was no INTENT */
         RECORD_ARM,
-        RECORD_WAIT,     /* for, step, why, choices */
+        RECORD_WAIT, /* for, step, why, choices */
         RECORD_COMMIT,
         RECORD_ROLLBACK, /* decision, cause */
         RECORD_NOTE,     /* text, or facts of any kind under a "kind" */
-        RECORD_END,      /* state: succeeded, rolled_back, aborted, needs_a_person; exit; unfinished */
+        RECORD_END, /* state: succeeded, rolled_back, aborted, needs_a_person; exit; unfinished */
         RECORD_TYPE_COUNT
 } RecordType;
 

@@ -150,7 +150,8 @@ static bool add_result(RunState *state, const Record *record, Err *err) {
         if (record->type == RECORD_FAILED)
                 hold(&step->error, js_get(record->payload, "error"));
         else
-                hold(undo ? &step->undo_observed : &step->observed, js_get(record->payload, "observed"));
+                hold(undo ? &step->undo_observed : &step->observed,
+                        js_get(record->payload, "observed"));
         hold(&state->wait, NULL);
         state->waiting = false;
         return true;

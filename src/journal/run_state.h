@@ -13,43 +13,43 @@
 #include "journal/journal.h"
 
 typedef enum RunEnd {
-        RUN_OPEN,          /* no END yet: it runs, was interrupted, or waits */
+        RUN_OPEN, /* no END yet: it runs, was interrupted, or waits */
         RUN_SUCCEEDED,
         RUN_ROLLED_BACK,
-        RUN_ABORTED,       /* ended before ARM: nothing was changed */
+        RUN_ABORTED, /* ended before ARM: nothing was changed */
         RUN_NEEDS_PERSON,
 } RunEnd;
 
 typedef enum StepState {
         STEP_NOT_BEGUN,
-        STEP_OPEN,         /* INTENT without DONE or FAILED */
+        STEP_OPEN, /* INTENT without DONE or FAILED */
         STEP_DONE,
-        STEP_FAILED,       /* apply failed: it may have happened partly, so it is undone too */
+        STEP_FAILED, /* apply failed: it may have happened partly, so it is undone too */
 } StepState;
 
 typedef struct StepRecord {
-        char *name, *instance;    /* instance NULL when there is none */
-        StepState forward, undo;  /* undo: NOT_BEGUN, OPEN, DONE, FAILED */
+        char *name, *instance;   /* instance NULL when there is none */
+        StepState forward, undo; /* undo: NOT_BEGUN, OPEN, DONE, FAILED */
         unsigned attempts, undo_attempts;
-        json_t *facts;            /* of the last INTENT; borrowed from the record (kept alive by a reference) */
-        json_t *observed;         /* of DONE, or NULL */
-        json_t *undo_observed;    /* of the undo's DONE, or NULL */
-        json_t *error;            /* of the last FAILED, or NULL */
+        json_t *facts; /* of the last INTENT; borrowed from the record (kept alive by a reference) */
+        json_t *observed;                                         /* of DONE, or NULL */
+        json_t *undo_observed;                                    /* of the undo's DONE, or NULL */
+        json_t *error;                                            /* of the last FAILED, or NULL */
         int64_t began_ms, ended_ms, undo_began_ms, undo_ended_ms; /* unix ms, 0 unknown */
 } StepRecord;
 
 typedef struct RunState {
-        json_t *plan;             /* payload of PLAN */
-        StepRecord *steps;        /* in the order of the plan */
+        json_t *plan;      /* payload of PLAN */
+        StepRecord *steps; /* in the order of the plan */
         size_t n_steps;
         bool armed, committed, rolling_back, waiting;
-        json_t *wait;             /* payload of the last WAIT while waiting */
-        json_t *rollback;         /* payload of ROLLBACK: its "decision" goes to the undos */
+        json_t *wait;     /* payload of the last WAIT while waiting */
+        json_t *rollback; /* payload of ROLLBACK: its "decision" goes to the undos */
         RunEnd end;
         json_t *end_record;
-        uint64_t epoch;           /* of the last OWNER */
-        json_t *owner;            /* payload of the last OWNER: the identity of the runner */
-        unsigned begun;           /* INTENTs so far */
+        uint64_t epoch; /* of the last OWNER */
+        json_t *owner;  /* payload of the last OWNER: the identity of the runner */
+        unsigned begun; /* INTENTs so far */
         int64_t began_ms, ended_ms;
 } RunState;
 

@@ -42,7 +42,8 @@ char *state_lock_file(const State *state, const char *service);
 
 /* services/<service>/<name>: a JSON object; an absent file is an empty object. New reference. */
 json_t *state_load(const State *state, const char *service, const char *name, Err *err);
-bool state_save(const State *state, const char *service, const char *name, const json_t *object, Err *err);
+bool state_save(
+        const State *state, const char *service, const char *name, const json_t *object, Err *err);
 
 /* Numbers of all runs, ascending; *ret is malloc'ed. */
 bool state_runs(const State *state, unsigned **ret, size_t *ret_n, Err *err);

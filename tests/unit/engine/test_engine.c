@@ -164,7 +164,9 @@ static const Story story = {
 
 static int fresh(void **state) {
         (void)state;
+#ifdef BELAY_FAULT_POINTS
         fault_set(NULL);
+#endif
         str_done(&script.log);
         free(script.cause_step);
         script = (Script){0};
@@ -299,6 +301,7 @@ static void test_events_for_followers(void **state) {
         (void)state;
         script.apply[F] = ERR_IO;
         scoped(ran_done) Ran ran = run_new();
+        assert_int_equal(ran.exit_status, 9);
         scoped(free_str) char *text = NULL;
         size_t bytes = 0;
         assert_true(file_read(events_path, 1 << 20, &text, &bytes, NULL));

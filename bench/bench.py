@@ -64,14 +64,16 @@ def print_gap(results):
     print("  bare: stop, migration, start of the same service and nothing else. Belay adds: the difference.")
 
 
-def print_cost(result):
+def print_cost(results):
     print("\nBelay's own cost of an update with a no-op manifest")
-    own, git = result["own"], result["git"]
-    table(["", "middle", "least", "most"], [
-        ["processor time, ms", ms(middle(own)), ms(min(own)), ms(max(own))],
-        ["git beside it, ms", ms(middle(git)), ms(min(git)), ms(max(git))],
-        [f"peak memory, MB ({result['peak_of']})", f"{result['peak'] / (1 << 20):.1f}", "", ""],
-    ])
+    rows = []
+    for place, result in results.items():
+        where = {"disk": "files on the disk", "memory": "files in memory"}[place]
+        for name, values in (("processor time, ms", result["own"]), ("git beside it, ms", result["git"])):
+            rows.append([f"{name}, {where}", ms(middle(values)), ms(min(values)), ms(max(values))])
+    peak = max(results.values(), key=lambda result: result["peak"])
+    rows.append([f"peak memory, MB ({peak['peak_of']})", f"{peak['peak'] / (1 << 20):.1f}", "", ""])
+    table(["", "middle", "least", "most"], rows)
 
 
 def print_commands(result):

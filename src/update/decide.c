@@ -125,6 +125,12 @@ bool decide_rollback(void *world, const RunState *run, const RollbackReason *rea
         js_set_str(decision, "step", reason->step);
         if (reason->cause == CAUSE_FAILED)
                 keep_log(w, decision);
+        if (reason->cause == CAUSE_FAILED && !w->service->rollback_automatic &&
+                was_done(run, "place") && !run->waiting) {
+                *ret_wait = true;
+                js_set_str(decision, "why", "rollback.automatic is false");
+                return true;
+        }
         /* Without a complete backup nothing after it can have been done, or none was wanted. */
         if (!was_done(run, "second-pass"))
                 return revert(decision, "the data was not touched");

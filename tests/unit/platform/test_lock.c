@@ -51,6 +51,7 @@ static pid_t holder(bool directory, int64_t hold_ms) {
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
                 Lock lock = LOCK_NONE;
                 LockOwner owner = {.what = "update of notes, run #44", .run = 44};
                 bool ok = directory ? lock_take_directory(dir, 0, &lock, NULL)

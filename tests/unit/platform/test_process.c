@@ -66,10 +66,18 @@ static void stat_lines(void **state) {
         }
 }
 
-static void a_name_can_try_to_lie(void **state) {
-        (void)state;
+/* A process that does not outlive a test which fails. */
+static pid_t fork_bound(void) {
         pid_t pid = fork();
         assert_true(pid >= 0);
+        if (pid == 0)
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+        return pid;
+}
+
+static void a_name_can_try_to_lie(void **state) {
+        (void)state;
+        pid_t pid = fork_bound();
         if (pid == 0) {
                 prctl(PR_SET_NAME, "x) Z 1 1 1 (");
                 for (;;)
@@ -111,8 +119,7 @@ static void self_and_others(void **state) {
 
 static void a_zombie_is_dead(void **state) {
         (void)state;
-        pid_t pid = fork();
-        assert_true(pid >= 0);
+        pid_t pid = fork_bound();
         if (pid == 0) {
                 pause();
                 _exit(0);
@@ -143,8 +150,7 @@ static void *outlive_main(void *arg) {
 /* /proc calls a process "Z" whose first thread has ended while others run. */
 static void without_its_first_thread_it_lives(void **state) {
         (void)state;
-        pid_t pid = fork();
-        assert_true(pid >= 0);
+        pid_t pid = fork_bound();
         if (pid == 0) {
                 pthread_t thread;
                 if (pthread_create(&thread, NULL, outlive_main, NULL) != 0)

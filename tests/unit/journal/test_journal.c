@@ -475,6 +475,24 @@ static void test_a_death_in_an_append_leaves_a_torn_tail_or_the_record(void **st
         }
 }
 
+/* A tail that cannot be cut off is an error; that no room can be reserved again is none. */
+static void test_cutting_fails_at_every_point(void **state) {
+        (void)state;
+        static const bool opens[] = {false, true, false};
+        for (unsigned at = 1; at <= COUNT_OF(opens); at++) {
+                put(golden, golden_bytes(6) - 3);
+                scoped(free_str) char *rule = str_format("*:error:%u:EIO", at);
+                scoped(journal_freep) Journal *journal = NULL;
+                scoped(record_list_done) RecordList list = {0};
+                scoped(err_clear) Err err = {0};
+                fault_set(rule);
+                assert_int_equal(journal_open(path, &journal, &list, &err), opens[at - 1]);
+                fault_set(NULL);
+                assert_int_equal(err.code, opens[at - 1] ? ERR_NONE : ERR_IO);
+                expect(5, at == 1, ERR_NONE);
+        }
+}
+
 static void test_creating_fails_at_every_point(void **state) {
         (void)state;
         for (unsigned at = 1; at <= 4; at++) {
@@ -516,6 +534,7 @@ int main(void) {
                 cmocka_unit_test_setup(test_an_append_is_one_write_and_one_sync, fresh),
                 cmocka_unit_test_setup(
                         test_a_death_in_an_append_leaves_a_torn_tail_or_the_record, fresh),
+                cmocka_unit_test_setup(test_cutting_fails_at_every_point, fresh),
                 cmocka_unit_test_setup(test_creating_fails_at_every_point, fresh),
 #endif
         };

@@ -183,6 +183,78 @@ static void test_events_are_lines(void **unused) {
         assert_true(js_int(first, "at", 0) > 1700000000000);
 }
 
+/* In a child: another user, another environment. Its exit status is 0 when the root is the wanted one. */
+static bool default_root_is(const char *xdg, const char *home, const char *want) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+                State own = {0};
+                if (chmod(dir, 0777) < 0 || seteuid(65534) < 0)
+                        _exit(2);
+                xdg ? setenv("XDG_STATE_HOME", xdg, 1) : unsetenv("XDG_STATE_HOME");
+                home ? setenv("HOME", home, 1) : unsetenv("HOME");
+                bool ok = state_open(NULL, &own, NULL);
+                _exit(want ? !ok || strcmp(own.root, want) != 0 : ok);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        return status == 0;
+}
+
+static void test_the_default_of_an_ordinary_user(void **unused) {
+        (void)unused;
+        if (geteuid() != 0)
+                skip();
+        scoped(free_str) char *in_xdg = path_join(dir, "belay");
+        scoped(free_str) char *in_home = path_join(dir, ".local/state/belay");
+        assert_true(default_root_is(dir, "/nowhere", in_xdg));
+        assert_true(default_root_is("relative", dir, in_home));
+        assert_true(default_root_is(NULL, dir, in_home));
+        assert_true(default_root_is(NULL, "relative", NULL));
+}
+
+static void test_what_is_in_the_way(void **unused) {
+        (void)unused;
+        scoped(free_str) char *runs = path_join(state.root, "runs");
+        scoped(free_str) char *services = path_join(state.root, "services");
+        assert_true(file_write_durable(runs, "x", 1, 0600, NULL));
+        assert_true(file_write_durable(services, "x", 1, 0600, NULL));
+        unsigned *numbers = NULL, run = 0;
+        size_t n = 0;
+        scoped(err_clear) Err err = {0};
+        assert_false(state_runs(&state, &numbers, &n, &err));
+        assert_int_equal(err.code, ERR_IO);
+        assert_false(state_new_run(&state, &run, NULL));
+        scoped(js_freep) json_t *object = json_object();
+        assert_false(state_save(&state, "notes", "a.json", object, NULL));
+        assert_null(state_load(&state, "notes", "a.json", NULL));
+        assert_int_equal(run, 0);
+}
+
+#ifdef BELAY_FAULT_POINTS
+
+/* CP-01: whatever call fails, there is an error and not half a run; the next try has a number. */
+static void test_a_new_run_fails_at_every_point(void **unused) {
+        (void)unused;
+        unsigned run = 0, failed = 0;
+        for (unsigned at = 1;; at++) {
+                scoped(free_str) char *rule = str_format("*:error:%u:ENOSPC", at);
+                scoped(err_clear) Err err = {0};
+                fault_set(rule);
+                bool made = state_new_run(&state, &run, &err);
+                unsigned count = fault_count();
+                fault_set(NULL);
+                if (made && count < at)
+                        break;
+                failed += !made;
+                assert_true(made || err.code == ERR_NO_SPACE);
+        }
+        assert_true(failed > 5);
+        assert_true(run > 1);
+}
+
+#endif
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(
@@ -198,6 +270,13 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(
                         test_two_at_once_get_two_numbers, make_state, remove_state),
                 cmocka_unit_test_setup_teardown(test_events_are_lines, make_state, remove_state),
+                cmocka_unit_test_setup_teardown(
+                        test_the_default_of_an_ordinary_user, make_state, remove_state),
+                cmocka_unit_test_setup_teardown(test_what_is_in_the_way, make_state, remove_state),
+#ifdef BELAY_FAULT_POINTS
+                cmocka_unit_test_setup_teardown(
+                        test_a_new_run_fails_at_every_point, make_state, remove_state),
+#endif
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -316,6 +316,25 @@ static void nothing_is_written_behind_a_link(void **state) {
         assert_int_equal(truth(w, facts), SOURCE_NOT_APPLIED);
 }
 
+/* Between fetch and place a user puts a file where a directory is to become a file. */
+static void directory_filled_meanwhile_is_kept(void **state) {
+        World *w = *state;
+        scoped(release_done) Release to = resolve(w, "1.1.0");
+        fetch(w, &to);
+        scoped(js_freep) json_t *facts = facts_of(w, &to);
+        put(w->work, "tree/mine.txt", "mine");
+        scoped(free_str) char *before = snapshot(w);
+        scoped(err_clear) Err err = {0};
+        assert_false(w->source->place(&w->at, facts, &err));
+        assert_non_null(strstr(err.message, "'tree'"));
+        assert_true(holds(w->work, "tree/mine.txt", "mine"));
+        assert_int_equal(truth(w, facts), SOURCE_PARTLY);
+        unplace(w, facts);
+        cleanup(w, NULL);
+        scoped(free_str) char *after = snapshot(w);
+        same_picture(before, after);
+}
+
 static void unfinished_business_is_refused(void **state) {
         World *w = *state;
         put(w->work, ".git/MERGE_HEAD", "x\n");
@@ -456,6 +475,7 @@ int main(void) {
                 TEST(configuration_is_let_be),
                 TEST(untracked_files_in_the_way),
                 TEST(nothing_is_written_behind_a_link),
+                TEST(directory_filled_meanwhile_is_kept),
                 TEST(unfinished_business_is_refused),
                 TEST(shapes_of_repositories),
                 TEST(foreign_index_lock_is_never_removed),

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -181,18 +182,37 @@ static bool make_above(Move *move, const char *path, Err *err) {
         return true;
 }
 
+static bool is_laid_out(const Move *move, const PlacePath *p, const char *stage, Err *err) {
+        const char *hash = move->direction == TO_NEW ? p->new_hash : p->old_hash;
+        LiveFile file = {0};
+        if (!live_look(stage, p->path, &file, err))
+                return false;
+        if (str_equal(file.hash, hash))
+                return true;
+        err_fail(err, ERR_CORRUPT, "what was laid out for '%s' is not there any more", p->quoted);
+        return err_hint(err, "Put the files in place by hand: git -C '%s' checkout VERSION.",
+                move->repo->work);
+}
+
+/* A directory that holds files of the user must not be exchanged for a file: rename refuses it. */
+static bool exchange(int from, int to, const char *name) {
+        struct stat st = {0};
+        bool replaces = fstatat(to, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode);
+        if (replaces && renameat2(from, name, to, name, RENAME_EXCHANGE) == 0)
+                return true;
+        return renameat(from, name, to, name) == 0;
+}
+
+/* What is replaced goes where the new file was: freeing it can wait until the service runs again. */
 static bool put_file(Move *move, const PlacePath *p, Err *err) {
         scoped(free_str) char *stage =
                 stage_dir(move->repo, move->direction == TO_NEW ? "new" : "old");
-        if (!make_above(move, p->path, err))
+        if (!is_laid_out(move, p, stage, err) || !make_above(move, p->path, err))
                 return false;
         scoped(close_fd) int from = live_parent(stage, p->path);
         scoped(close_fd) int to = live_parent(move->repo->work, p->path);
         const char *name = path_basename(p->path);
-        if (from < 0)
-                return err_fail_errno(
-                        err, ERR_IO, errno, "opening what was laid out for '%s'", p->quoted);
-        if (to < 0 || fault_before("rename", p->path) || renameat(from, name, to, name) != 0)
+        if (from < 0 || to < 0 || fault_before("rename", p->path) || !exchange(from, to, name))
                 return err_fail_errno(err, ERR_IO, errno, "placing '%s'", p->quoted);
         fault_after();
         touch(move, p->path);

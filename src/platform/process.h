@@ -84,8 +84,9 @@ void child_result_done(ChildResult *result);
 /* The last lines of stderr (else stdout) for messages: printable, at most `lines`; owned, never NULL. */
 char *child_last_lines(const ChildResult *result, unsigned lines);
 
-/* Ends every process whose environment has NAME=value, or whose parent chain... until two scans of
- * /proc find none: TERM first when grace_ms > 0, then KILL. False when some survive `until`. */
+/* Ends every process whose environment has NAME=value, and the descendants of those, until two scans
+ * of /proc find none: TERM first when grace_ms > 0, then KILL. Never this process; those of other users
+ * only for root. False (ERR_TIMEOUT) when some survive `until` (clock_now_ms). */
 bool process_sweep(const char *name, const char *value, int64_t grace_ms, int64_t until, Err *err);
 /* Pids whose environment has NAME=value, without zombies and without this process; -1 on error. */
 int process_find_marked(const char *name, const char *value, ProcessId *ret, int room, Err *err);

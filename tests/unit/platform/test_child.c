@@ -31,6 +31,15 @@ static int tear_down(void **state) {
         return tree_remove(dir, NULL) ? 0 : -1;
 }
 
+/* A mark that no other run of this test has: the directory's name is unique. */
+static const char *tag(const char *name) {
+        static char text[8][64];
+        static unsigned next;
+        char *at = text[next++ % 8];
+        snprintf(at, sizeof(text[0]), "%s-%s", name, dir + sizeof(dir) - 7);
+        return at;
+}
+
 static char *in_dir(const char *name) { return path_join(dir, name); }
 
 /* The shell is the tests' own, to make trees of processes with few words. */
@@ -383,13 +392,13 @@ static void a_deadline_ends_it(void **state) {
         Child child = {.argv = SHELL("echo begun; exec sleep 100"),
                 .timeout_ms = 200,
                 .what = "git fetch",
-                .mark = "t1"};
+                .mark = tag("t1")};
         assert_false(child_run(&child, &result, &err));
         assert_int_equal(err.code, ERR_TIMEOUT);
         assert_string_equal(err.message, "git fetch took longer than 0.2 s and was ended");
         assert_string_equal(result.out, "begun\n");
         assert_in_range(clock_now_ms() - began, 200, 2150);
-        assert_int_equal(marked("t1"), 0);
+        assert_int_equal(marked(tag("t1")), 0);
 }
 
 static void a_stubborn_program_is_killed(void **state) {
@@ -398,10 +407,10 @@ static void a_stubborn_program_is_killed(void **state) {
         fails(&(Child){.argv = SHELL("trap '' TERM; while :; do sleep 1; done"),
                       .timeout_ms = 100,
                       .what = "t",
-                      .mark = "t2"},
+                      .mark = tag("t2")},
                 ERR_TIMEOUT, "longer than 0.1 s");
         assert_in_range(clock_now_ms() - began, 2000, 8000);
-        assert_int_equal(marked("t2"), 0);
+        assert_int_equal(marked(tag("t2")), 0);
 }
 
 static void a_stopped_program_is_ended(void **state) {
@@ -409,9 +418,9 @@ static void a_stopped_program_is_ended(void **state) {
         fails(&(Child){.argv = SHELL("kill -STOP $$"),
                       .timeout_ms = 100,
                       .what = "t",
-                      .mark = "t3"},
+                      .mark = tag("t3")},
                 ERR_TIMEOUT, "t");
-        assert_int_equal(marked("t3"), 0);
+        assert_int_equal(marked(tag("t3")), 0);
 }
 
 /* In a session of its own, deaf to SIGTERM, without environment, holding the outputs open. */
@@ -447,11 +456,11 @@ static void a_deadline_ends_the_whole_tree(void **state) {
         (void)state;
         scoped(free_str) char *script = escape_script("tree", "sleep 100");
         char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, script, NULL};
-        fails(&(Child){.argv = argv, .timeout_ms = 500, .what = "t", .mark = "t4"}, ERR_TIMEOUT,
-                "t");
+        fails(&(Child){.argv = argv, .timeout_ms = 500, .what = "t", .mark = tag("t4")},
+                ERR_TIMEOUT, "t");
         ProcessId id;
         assert_false(process_identify(pid_in("tree"), &id));
-        assert_int_equal(marked("t4"), 0);
+        assert_int_equal(marked(tag("t4")), 0);
 }
 
 static Cancel cancel;
@@ -467,10 +476,13 @@ static void a_cancel_ends_it(void **state) {
         cancel.requested = 0;
         sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, NULL);
         alarm(1);
-        fails(&(Child){.argv = SHELL("sleep 100"), .what = "t", .mark = "t5", .cancel = &cancel},
+        fails(&(Child){.argv = SHELL("sleep 100"),
+                      .what = "t",
+                      .mark = tag("t5"),
+                      .cancel = &cancel},
                 ERR_CANCELLED, "t was cancelled");
         assert_in_range(clock_now_ms() - began, 900, 6000);
-        assert_int_equal(marked("t5"), 0);
+        assert_int_equal(marked(tag("t5")), 0);
         /* Asked before: not even started. */
         scoped(free_str) char *file = in_dir("never");
         char *argv[] = {(char[]){"touch"}, file, NULL};
@@ -518,26 +530,26 @@ static char *tree_script(const char *name) {
 static void a_killed_helper_takes_all_with_it(void **state) {
         (void)state;
         scoped(free_str) char *script = tree_script("k1");
-        pid_t runner = run_beside(script, "k1", ERR_TOOL);
+        pid_t runner = run_beside(script, tag("k1"), ERR_TOOL);
         pid_t grandchild = pid_in("k1"), helper = helper_of(runner);
         assert_int_equal(kill(helper, SIGKILL), 0);
         int status = 0;
         assert_int_equal(waitpid(runner, &status, 0), runner);
         assert_int_equal(status, 0);
         dies_soon(grandchild, "the grandchild");
-        assert_int_equal(marked("k1"), 0);
+        assert_int_equal(marked(tag("k1")), 0);
 }
 
 static void a_killed_runner_takes_all_with_it(void **state) {
         (void)state;
         scoped(free_str) char *script = escape_script("k2", "sleep 100");
-        pid_t runner = run_beside(script, "k2", ERR_NONE);
+        pid_t runner = run_beside(script, tag("k2"), ERR_NONE);
         pid_t grandchild = pid_in("k2"), helper = helper_of(runner);
         assert_int_equal(kill(runner, SIGKILL), 0);
         assert_int_equal(waitpid(runner, NULL, 0), runner);
         dies_soon(grandchild, "the grandchild");
         dies_soon(helper, "belay-exec");
-        assert_int_equal(marked("k2"), 0);
+        assert_int_equal(marked(tag("k2")), 0);
 }
 
 static void a_killed_program_is_a_result(void **state) {
@@ -550,15 +562,15 @@ static void a_killed_program_is_a_result(void **state) {
 static void all_killed_at_once_leaves_what_a_sweep_finds(void **state) {
         (void)state;
         scoped(free_str) char *script = tree_script("k3");
-        pid_t runner = run_beside(script, "k3", ERR_NONE);
+        pid_t runner = run_beside(script, tag("k3"), ERR_NONE);
         pid_t grandchild = pid_in("k3"), helper = helper_of(runner);
         assert_int_equal(kill(helper, SIGSTOP), 0);
         assert_int_equal(kill(runner, SIGKILL), 0);
         assert_int_equal(kill(helper, SIGKILL), 0);
         assert_int_equal(waitpid(runner, NULL, 0), runner);
-        assert_true(process_sweep("BELAY_RUN", "k3", 0, clock_now_ms() + 5000, NULL));
+        assert_true(process_sweep("BELAY_RUN", tag("k3"), 0, clock_now_ms() + 5000, NULL));
         dies_soon(grandchild, "the grandchild");
-        assert_int_equal(marked("k3"), 0);
+        assert_int_equal(marked(tag("k3")), 0);
 }
 
 /* -- started ------------------------------------------------------------------------------ */
@@ -608,18 +620,19 @@ static void a_death_before_the_journal_knows_runs_nothing(void **state) {
         if (pid == 0) {
                 char *argv[] = {(char[]){"touch"}, file, NULL};
                 ChildResult result = {0};
-                child_run(
-                        &(Child){
-                                .argv = argv, .what = "t", .mark = "j1", .started = die_in_started},
+                child_run(&(Child){.argv = argv,
+                                  .what = "t",
+                                  .mark = tag("j1"),
+                                  .started = die_in_started},
                         &result, NULL);
                 _exit(1);
         }
         int status = 0;
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status));
-        for (int tries = 0; tries < 300 && marked("j1") != 0; tries++)
+        for (int tries = 0; tries < 300 && marked(tag("j1")) != 0; tries++)
                 clock_sleep_ms(10);
-        assert_int_equal(marked("j1"), 0);
+        assert_int_equal(marked(tag("j1")), 0);
         assert_false(file_exists(file));
 }
 
@@ -656,10 +669,13 @@ static void faults_of_spawn_and_kill(void **state) {
         fails(&(Child){.argv = SHELL("exit 0"), .what = "t"}, ERR_TOOL, "starting Belay's helper");
         /* No signal gets through: the socket's end does it. */
         fault_set("*:fails:2:EIO");
-        fails(&(Child){.argv = SHELL("sleep 100"), .timeout_ms = 100, .what = "t", .mark = "f1"},
+        fails(&(Child){.argv = SHELL("sleep 100"),
+                      .timeout_ms = 100,
+                      .what = "t",
+                      .mark = tag("f1")},
                 ERR_TIMEOUT, "t");
         fault_set("");
-        assert_int_equal(marked("f1"), 0);
+        assert_int_equal(marked(tag("f1")), 0);
 }
 
 static void a_death_after_the_start_leaves_nothing(void **state) {
@@ -669,16 +685,16 @@ static void a_death_after_the_start_leaves_nothing(void **state) {
         if (pid == 0) {
                 fault_set("*:after:1");
                 ChildResult result = {0};
-                child_run(&(Child){.argv = SHELL("sleep 100"), .what = "t", .mark = "f2"}, &result,
-                        NULL);
+                child_run(&(Child){.argv = SHELL("sleep 100"), .what = "t", .mark = tag("f2")},
+                        &result, NULL);
                 _exit(1);
         }
         int status = 0;
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status));
-        for (int tries = 0; tries < 300 && marked("f2") != 0; tries++)
+        for (int tries = 0; tries < 300 && marked(tag("f2")) != 0; tries++)
                 clock_sleep_ms(10);
-        assert_int_equal(marked("f2"), 0);
+        assert_int_equal(marked(tag("f2")), 0);
 }
 #endif
 

@@ -24,8 +24,12 @@
 
 static char dir[] = "/tmp/belay-test-process-XXXXXX";
 
+/* The name of a mark that no other run of this test has. */
+static char mark[40];
+
 static int set_up(void **state) {
         (void)state;
+        snprintf(mark, sizeof(mark), "BELAY_TEST_%d", (int)getpid());
         return mkdtemp(dir) && chmod(dir, 0777) == 0 ? 0 : -1;
 }
 
@@ -348,8 +352,9 @@ static void detached_programs_that_cannot_start(void **state) {
 
 /* -- marks -------------------------------------------------------------------------------- */
 
-static ProcessId start_marked(char *mark, char *script) {
-        char *environment[] = {(char[]){"PATH=/bin:/usr/bin"}, mark, NULL};
+static ProcessId start_marked(const char *prefix, const char *value, char *script) {
+        scoped(free_str) char *entry = str_format("%s%s=%s", prefix, mark, value);
+        char *environment[] = {(char[]){"PATH=/bin:/usr/bin"}, entry, NULL};
         return start(script, &(Detached){.environment = environment,
                                      .stdin_fd = -1,
                                      .stdout_fd = -1,
@@ -363,17 +368,17 @@ static void end(const ProcessId *id) {
 
 static void marks_are_whole_words(void **state) {
         (void)state;
-        ProcessId right = start_marked((char[]){"BELAY_RUN=test-4"}, (char[]){"exec sleep 60"});
-        ProcessId longer = start_marked((char[]){"BELAY_RUN=test-44"}, (char[]){"exec sleep 60"});
-        ProcessId other = start_marked((char[]){"NOT_BELAY_RUN=test-4"}, (char[]){"exec sleep 60"});
+        ProcessId right = start_marked("", "test-4", (char[]){"exec sleep 60"});
+        ProcessId longer = start_marked("", "test-44", (char[]){"exec sleep 60"});
+        ProcessId other = start_marked("NOT_", "test-4", (char[]){"exec sleep 60"});
         clock_sleep_ms(100);
         ProcessId found[8];
-        assert_int_equal(process_find_marked("BELAY_RUN", "test-4", found, 8, NULL), 1);
+        assert_int_equal(process_find_marked(mark, "test-4", found, 8, NULL), 1);
         assert_int_equal(found[0].pid, right.pid);
         assert_int_equal(found[0].start_time, right.start_time);
-        assert_int_equal(process_find_marked("BELAY_RUN", "test-4", found, 0, NULL), 0);
-        assert_int_equal(process_find_marked("BELAY_RUN", "test-", found, 8, NULL), 0);
-        assert_true(process_sweep("BELAY_RUN", "test-4", 0, clock_now_ms() + 2000, NULL));
+        assert_int_equal(process_find_marked(mark, "test-4", found, 0, NULL), 0);
+        assert_int_equal(process_find_marked(mark, "test-", found, 8, NULL), 0);
+        assert_true(process_sweep(mark, "test-4", 0, clock_now_ms() + 2000, NULL));
         assert_false(process_alive(&right));
         assert_true(process_alive(&longer));
         assert_true(process_alive(&other));
@@ -386,12 +391,12 @@ static void a_sweep_gives_time_to_end(void **state) {
         (void)state;
         scoped(free_str) char *gentle = str_format(
                 "trap 'echo asked >%s/gentle; exit' TERM; while :; do sleep 0.02; done", dir);
-        ProcessId a = start_marked((char[]){"BELAY_RUN=test-g"}, gentle);
-        ProcessId b = start_marked((char[]){"BELAY_RUN=test-g"},
-                (char[]){"trap '' TERM; while :; do sleep 0.02; done"});
+        ProcessId a = start_marked("", "test-g", gentle);
+        ProcessId b =
+                start_marked("", "test-g", (char[]){"trap '' TERM; while :; do sleep 0.02; done"});
         clock_sleep_ms(200);
         int64_t began = clock_now_ms();
-        assert_true(process_sweep("BELAY_RUN", "test-g", 400, clock_now_ms() + 5000, NULL));
+        assert_true(process_sweep(mark, "test-g", 400, clock_now_ms() + 5000, NULL));
         assert_in_range(clock_now_ms() - began, 400, 5000);
         assert_false(process_alive(&a));
         assert_false(process_alive(&b));
@@ -401,7 +406,7 @@ static void a_sweep_gives_time_to_end(void **state) {
         end(&b);
         /* Nobody there: two scans, and no waiting for the grace. */
         began = clock_now_ms();
-        assert_true(process_sweep("BELAY_RUN", "test-g", 5000, clock_now_ms() + 9000, NULL));
+        assert_true(process_sweep(mark, "test-g", 5000, clock_now_ms() + 9000, NULL));
         assert_in_range(clock_now_ms() - began, 0, 4500);
 }
 
@@ -409,12 +414,34 @@ static void a_sweep_outruns_what_keeps_starting_others(void **state) {
         (void)state;
         char script[] = "f() { setsid sh -c 'sleep 0.05; exec sleep 60' & }; i=0; while [ $i -lt "
                         "200 ]; do f; i=$((i+1)); done";
-        ProcessId id = start_marked((char[]){"BELAY_RUN=test-many"}, script);
+        ProcessId id = start_marked("", "test-many", script);
         clock_sleep_ms(150);
-        assert_true(process_sweep("BELAY_RUN", "test-many", 0, clock_now_ms() + 10000, NULL));
+        assert_true(process_sweep(mark, "test-many", 0, clock_now_ms() + 10000, NULL));
         ProcessId found[8];
         clock_sleep_ms(200);
-        assert_int_equal(process_find_marked("BELAY_RUN", "test-many", found, 8, NULL), 0);
+        assert_int_equal(process_find_marked(mark, "test-many", found, 8, NULL), 0);
+        end(&id);
+}
+
+static void a_sweep_finds_who_threw_the_mark_away(void **state) {
+        (void)state;
+        scoped(free_str) char *path = path_join(dir, "unmarked");
+        scoped(free_str) char *script = str_format("env -i setsid sh -c 'echo $$ >%s.new; mv "
+                                                   "%s.new %s; exec sleep 60' & exec sleep 60",
+                path, path, path);
+        ProcessId id = start_marked("", "test-u", script), child = {0};
+        scoped(free_str) char *text = NULL;
+        for (int tries = 0; tries < 300 && !text; tries++) {
+                clock_sleep_ms(10);
+                assert_true(file_read_if(path, 100, &text, NULL, NULL));
+        }
+        uint64_t pid = 0;
+        assert_true(text && str_to_uint(str_trim(text), INT32_MAX, &pid));
+        assert_true(process_identify((pid_t)pid, &child));
+        assert_true(process_sweep(mark, "test-u", 0, clock_now_ms() + 5000, NULL));
+        bool alive = process_alive(&child);
+        process_signal(&child, SIGKILL, NULL);
+        assert_false(alive);
         end(&id);
 }
 
@@ -424,8 +451,9 @@ static void a_sweep_spares_its_own_process(void **state) {
         assert_true(pid >= 0);
         if (pid == 0) {
                 scoped(free_str) char *test = process_own_path();
-                char *argv[] = {test, (char[]){"sweep-self"}, NULL};
-                char *environment[] = {(char[]){"BELAY_RUN=test-self"}, NULL};
+                char *argv[] = {test, (char[]){"sweep-self"}, mark, NULL};
+                scoped(free_str) char *entry = str_format("%s=test-self", mark);
+                char *environment[] = {entry, NULL};
                 execve(test, argv, environment);
                 _exit(9);
         }
@@ -437,11 +465,11 @@ static void a_sweep_spares_its_own_process(void **state) {
 #ifdef BELAY_FAULT_POINTS
 static void a_sweep_that_cannot_kill_says_so(void **state) {
         (void)state;
-        ProcessId id = start_marked((char[]){"BELAY_RUN=test-f"}, (char[]){"exec sleep 60"});
+        ProcessId id = start_marked("", "test-f", (char[]){"exec sleep 60"});
         clock_sleep_ms(100);
         scoped(err_clear) Err err = {0};
         fault_set("*:fails:1:EIO");
-        bool swept = process_sweep("BELAY_RUN", "test-f", 0, clock_now_ms() + 300, &err);
+        bool swept = process_sweep(mark, "test-f", 0, clock_now_ms() + 300, &err);
         fault_set("");
         assert_false(swept);
         assert_int_equal(err.code, ERR_IO);
@@ -462,9 +490,8 @@ static void where_belay_is(void **state) {
 }
 
 int main(int argc, char **argv) {
-        if (argc > 1 && strcmp(argv[1], "sweep-self") == 0)
-                return process_sweep("BELAY_RUN", "test-self", 0, clock_now_ms() + 2000, NULL) ? 0
-                                                                                               : 1;
+        if (argc > 2 && strcmp(argv[1], "sweep-self") == 0)
+                return process_sweep(argv[2], "test-self", 0, clock_now_ms() + 2000, NULL) ? 0 : 1;
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(stat_lines),
                 cmocka_unit_test(a_name_can_try_to_lie),
@@ -480,6 +507,7 @@ int main(int argc, char **argv) {
                 cmocka_unit_test(marks_are_whole_words),
                 cmocka_unit_test(a_sweep_gives_time_to_end),
                 cmocka_unit_test(a_sweep_outruns_what_keeps_starting_others),
+                cmocka_unit_test(a_sweep_finds_who_threw_the_mark_away),
                 cmocka_unit_test(a_sweep_spares_its_own_process),
 #ifdef BELAY_FAULT_POINTS
                 cmocka_unit_test(a_sweep_that_cannot_kill_says_so),

@@ -106,6 +106,7 @@ bool backup_reopen(const BackupRequest *request, Backup **ret, Err *err) {
         if (!store_load(request->store, request->service->name, request->id, &b->set, err))
                 return err_context(err, "opening backup '%s' again", request->id);
         fill_runtime(b, request);
+        b->reopened = true;
         *ret = TAKE(b);
         return true;
 }

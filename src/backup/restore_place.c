@@ -13,8 +13,9 @@
 #include "platform/fault.h"
 #include "platform/file.h"
 
-/* The database itself first: without it a sidecar is nothing, and nothing is taken for a database. */
-static const char *const members[] = {"", "-journal", "-wal", "-shm"};
+/* A file's place is told by the file itself: it is the last to leave and the last to come. While it is live, sidecars
+ * beside it are its own; when it is gone, they are those of what comes. */
+static const char *const members[] = {"-shm", "-journal", "-wal", ""};
 
 void place_list_done(PlaceList *list) {
         for (size_t i = 0; i < list->n; i++) {
@@ -171,31 +172,35 @@ static bool ensure_dir(const char *path, Err *err) {
         return file_exists(path) || make_private_dir(path, err);
 }
 
-/* First every file gets a second name in `dir`, then loses its first one: whenever it stops, the database and its
- * own WAL are together in one of the two places. */
-static bool move_aside(const Place *p, const char *dir, Err *err) {
+static bool link_aside(const Place *p, const char *dir, const char *member, Err *err) {
+        scoped(free_str) char *from = str_format("%s%s", p->live, member);
+        scoped(free_str) char *to = str_format("%s/%s%s", dir, path_basename(p->live), member);
         uint64_t inode, other;
-        if (!ensure_dir(dir, err))
+        if (!inode_of(from, &inode, err) || !inode_of(to, &other, err))
                 return false;
-        for (size_t i = 0; i < COUNT_OF(members); i++) {
-                scoped(free_str) char *from = str_format("%s%s", p->live, members[i]);
-                scoped(free_str) char *to = str_format("%s/%s%s", dir, path_basename(p->live), members[i]);
-                if (!inode_of(from, &inode, err) || !inode_of(to, &other, err))
-                        return false;
-                if (inode == 0 || inode == other)
-                        continue;
-                if (other != 0)
-                        return drift(p, err);
-                Err failed = {0};
-                bool linked = link_file(from, to, &failed);
-                bool unable = failed.sys == EPERM || failed.sys == EOPNOTSUPP || failed.sys == EMLINK;
-                if (linked || unable) {
-                        err_clear(&failed);
-                        continue;
-                }
+        if (inode == 0 || inode == other)
+                return true;
+        if (other != 0)
+                return drift(p, err);
+        Err failed = {0};
+        bool linked = link_file(from, to, &failed);
+        bool unable = failed.sys == EPERM || failed.sys == EOPNOTSUPP || failed.sys == EMLINK;
+        if (!linked && !unable) {
                 err_move(err, &failed);
                 return false;
         }
+        err_clear(&failed); /* without hard links: renamed below */
+        return true;
+}
+
+/* First every file gets a second name in `dir`, then loses its first one: whenever it stops, the database and its
+ * own WAL are together in one of the two places. */
+static bool move_aside(const Place *p, const char *dir, Err *err) {
+        if (!ensure_dir(dir, err))
+                return false;
+        for (size_t i = 0; i < COUNT_OF(members); i++)
+                if (!link_aside(p, dir, members[i], err))
+                        return false;
         if (!dir_sync(dir, err))
                 return false;
         for (size_t i = 0; i < COUNT_OF(members); i++) {
@@ -208,50 +213,41 @@ static bool move_aside(const Place *p, const char *dir, Err *err) {
         return true;
 }
 
-/* Sidecars first, the database last: it is what makes the rest mean something. */
 static bool put_in_place(const Place *p, const char *dir, Err *err) {
-        for (size_t i = COUNT_OF(members); i-- > 0;) {
+        for (size_t i = 0; i < COUNT_OF(members); i++) {
                 scoped(free_str) char *from = str_format("%s/%s%s", dir, path_basename(p->live), members[i]);
                 scoped(free_str) char *to = str_format("%s%s", p->live, members[i]);
-                if (file_exists(from) && !file_rename(from, to, err))
+                if (file_exists(from) && !file_exists(to) && !file_rename(from, to, err))
                         return false;
         }
         return true;
 }
 
 static bool swap_files(Place *p, Err *err) {
-        uint64_t live, moved, beside = 0;
-        if (!inode_of(p->live, &live, err) || !inode_in(p, p->salvage, &moved, err) ||
-            !inode_in(p, p->beside, &beside, err))
+        uint64_t live, moved, beside;
+        if (!inode_of(p->live, &live, err) || !inode_in(p, p->salvage, &moved, err) || !inode_in(p, p->beside, &beside, err))
                 return false;
-        if (p->present && live == p->restored && live != 0)
-                return p->is_salvage || tree_remove(p->beside, err);
-        if (p->present && beside != p->restored)
+        if (p->present && live != 0 && live == p->restored)
+                return tree_remove(p->beside, err);
+        if ((p->present && beside != p->restored) || (live != p->old && !(live == 0 && moved == p->old)))
                 return drift(p, err);
-        if (live != p->old && !(live == 0 && moved == p->old))
-                return drift(p, err);
-        if (p->old != 0 && !move_aside(p, p->salvage, err))
+        if (live != 0 && !move_aside(p, p->salvage, err))
                 return false;
-        if (!p->present)
-                return true;
-        return put_in_place(p, p->beside, err) && tree_remove(p->beside, err);
+        return !p->present || (put_in_place(p, p->beside, err) && tree_remove(p->beside, err));
 }
 
+/* In whatever state the swap is: what was there comes back with all that was moved of it. */
 static bool undo_files(Place *p, Err *err) {
         uint64_t live, moved;
         if (!inode_of(p->live, &live, err) || !inode_in(p, p->salvage, &moved, err))
                 return false;
-        if (live != 0 && live == p->old)
-                return file_exists(p->salvage) ? tree_remove(p->salvage, err) : true;
-        if (live != 0 && live != p->restored)
+        if (live != 0 && live != p->old && live != p->restored)
                 return drift(p, err);
-        if (p->old != 0 && moved != p->old)
+        if (p->old != 0 && live != p->old && moved != p->old)
                 return drift(p, err);
-        if (p->present && !move_aside(p, p->beside, err))
+        if (live != 0 && live == p->restored && !move_aside(p, p->beside, err))
                 return false;
-        if (p->old == 0)
-                return true;
-        return put_in_place(p, p->salvage, err) && tree_remove(p->salvage, err);
+        return p->old == 0 || (put_in_place(p, p->salvage, err) && tree_remove(p->salvage, err));
 }
 
 /* -- directories -- */

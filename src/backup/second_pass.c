@@ -234,7 +234,7 @@ static bool complete_held(Backup *b, size_t index, PassStats *stats, Err *err) {
 
 /* Without a held transaction all pages are compared: rollback-journal mode, a database made meanwhile, or a first
  * pass whose process died. */
-static bool compare_pages(SetItem *item, const char *path, uint64_t *ret_written, Err *err) {
+static bool compare_pages(SetItem *item, const char *path, bool facts, uint64_t *ret_written, Err *err) {
         scoped(close_fd) int fd = -1;
         if (!open_copy(path, &fd, err))
                 return false;
@@ -248,7 +248,7 @@ static bool compare_pages(SetItem *item, const char *path, uint64_t *ret_written
                 *ret_written += written;
                 if (!steady)
                         continue;
-                return source_facts(source.db, item, *ret_written > 0 || !item->present, err) && fd_sync(fd, path, err);
+                return source_facts(source.db, item, facts || *ret_written > 0 || !item->present, err) && fd_sync(fd, path, err);
         }
         return err_fail(err, ERR_BUSY, "database '%s' is still being written", item->path);
 }
@@ -259,13 +259,13 @@ static bool complete_compared(Backup *b, SetItem *item, PassStats *stats, Err *e
         scoped(free_str) char *wal = str_format("%s-wal", path);
         uint64_t written = 0;
         /* A second pass that died after it had copied the WAL: the pages say all of it. */
-        if (!file_unlink(wal, err) || !compare_pages(item, path, &written, err))
+        if (!file_unlink(wal, err) || !compare_pages(item, path, b->reopened, &written, err))
                 return false;
         stats->bytes += written;
         stats->files += written > 0;
         Object *object = set_object(&b->set, OBJECT_SQLITE, item->slug);
         if (object) {
-                object->patched |= written > 0;
+                object->patched |= written > 0 || b->reopened;
                 return true;
         }
         return put_file_object(&b->set, name, OBJECT_SQLITE, item->slug, err);

@@ -16,6 +16,7 @@ struct Backup {
         size_t n_extras;
         sqlite3 **holds;           /* for each item: the connection whose read transaction keeps the WAL; or NULL */
         bool lists_loaded;
+        bool reopened;             /* another process began it, and may have died in the second pass */
         uint64_t done, total;      /* for progress */
 };
 

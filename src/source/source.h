@@ -138,7 +138,7 @@ typedef struct Source {
 const Source *source_of(const Service *service);
 const Source *source_find(const char *name); /* NULL: no such driver */
 
-/* Forgets the commit that Belay knows for a tag, so that a moved one is accepted (a person said so). */
+/* Forgets the commit that Belay knows for a tag (given with or without v), so that a moved one is accepted (a person said so). */
 bool source_forget_tag(const State *state, const char *service, const char *tag, Err *err);
 
 #endif

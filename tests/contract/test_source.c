@@ -138,7 +138,7 @@ static void moved_tag_is_refused_until_forgotten(void **state) {
         scoped(offers_done) Offers offers = {0};
         assert_true(w->source->list(&w->at, &offers, NULL));
         assert_true(offers.moved[2]);
-        assert_true(source_forget_tag(&w->state, "notes", "v1.1.0", NULL));
+        assert_true(source_forget_tag(&w->state, "notes", "1.1.0", NULL));
         resolves(w, "1.1.0", "v1.1.0");
 }
 

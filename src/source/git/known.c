@@ -1,6 +1,7 @@
 #include "source/git/known.h"
 
 #include "base/own.h"
+#include "base/version.h"
 
 static const char known_file[] = "tags.json";
 
@@ -47,8 +48,15 @@ bool source_forget_tag(const State *state, const char *service, const char *tag,
         scoped(js_freep) json_t *known = state_load(state, service, known_file, err);
         if (!known)
                 return false;
-        if (!known_commit(known, tag))
-                return true;
-        json_object_del(js_get(known, "tags"), tag);
-        return state_save(state, service, known_file, known, err);
+        const char *name;
+        json_t *commit;
+        void *next;
+        bool found = false;
+        json_object_foreach_safe(js_get(known, "tags"), next, name, commit) {
+                if (!version_same(name, tag))
+                        continue;
+                json_object_del(js_get(known, "tags"), name);
+                found = true;
+        }
+        return !found || state_save(state, service, known_file, known, err);
 }

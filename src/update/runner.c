@@ -319,11 +319,20 @@ static bool prepare_recovery(Runner *runner, unsigned run, Err *err) {
         return lock_describe(&runner->service_lock, &(LockOwner){.what = what, .run = run}, err);
 }
 
-static RunWish wish_of(const json_t *request) {
-        const char *wish = js_str(request, "wish");
-        if (str_equal(wish, "undo"))
-                return WISH_UNDO;
-        return str_equal(wish, "accept") ? WISH_ACCEPT : WISH_FINISH;
+/* A person asked for it, and the runner died before it could: the wish is still on disk. */
+static bool cancel_was_asked(const Runner *runner, unsigned run) {
+        scoped(free_str) char *path = state_run_file(runner->state, run, "request");
+        scoped(free_str) char *word = NULL;
+        size_t bytes = 0;
+        return file_read_if(path, LIMIT_JOURNAL_RECORD, &word, &bytes, NULL) && word &&
+               str_equal(str_trim(word), "cancel");
+}
+
+static RunWish wish_of(const Runner *runner, unsigned run) {
+        const char *wish = js_str(runner->request, "wish");
+        if (str_equal(wish, "accept"))
+                return WISH_ACCEPT;
+        return str_equal(wish, "undo") || cancel_was_asked(runner, run) ? WISH_UNDO : WISH_FINISH;
 }
 
 static int run_recovery(Runner *runner) {
@@ -341,7 +350,7 @@ static int run_recovery(Runner *runner) {
         (void)answer(answer_run(run));
         Engine engine = engine_of(runner, story);
         scoped(run_outcome_done) RunOutcome outcome = {0};
-        bool whole = engine_recover(&engine, wish_of(runner->request), &outcome, &err);
+        bool whole = engine_recover(&engine, wish_of(runner, run), &outcome, &err);
         return finish(runner, whole, &outcome, &err);
 }
 

@@ -164,10 +164,25 @@ bool process_wait_dead(const ProcessId *id, int64_t until) {
 
 /* -- where Belay is ----------------------------------------------------------------------- */
 
-char *process_own_path(void) {
+/* Where this program was started from; when it was replaced meanwhile, the kernel says "(deleted)". */
+static char *started_from(void) {
+        static const char gone[] = " (deleted)";
         char path[4096];
         ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-        return n > 0 ? str_copy_n(path, (size_t)n) : str_copy("/proc/self/exe");
+        if (n <= 0)
+                return str_copy("/proc/self/exe");
+        path[n] = '\0';
+        size_t length = (size_t)n;
+        if (str_ends(path, gone) && access(path, F_OK) < 0)
+                length -= sizeof(gone) - 1;
+        return str_copy_n(path, length);
+}
+
+/* A keeper lives through the installation of a newer Belay: what it starts then is that, or, when there is
+ * none in its place, itself. */
+char *process_own_path(void) {
+        scoped(free_str) char *path = started_from();
+        return access(path, X_OK) == 0 ? TAKE(path) : str_copy("/proc/self/exe");
 }
 
 /* The third serves tests: theirs are one below the build directory. */
@@ -180,7 +195,7 @@ char *process_helper_path(void) {
         const char *named = getenv("BELAY_EXEC");
         if (named && named[0])
                 return str_copy(named);
-        scoped(free_str) char *own = process_own_path();
+        scoped(free_str) char *own = started_from();
         scoped(free_str) char *dir = path_dirname(own);
         for (size_t i = 0; i < COUNT_OF(places); i++) {
                 scoped(free_str) char *path = path_join(dir, places[i]);

@@ -219,8 +219,12 @@ static bool lay_out_update(World *world, Plan *plan, Preflight *preflight, Err *
         return true;
 }
 
-static bool fix_source(World *world, Plan *plan, Err *err) {
+static bool fix_source(World *world, const char *wanted, Plan *plan, Err *err) {
         scoped(strv_freep) Strv done = NULL;
+        /* A person says that a tag which moved, or was bad, is right all the same. */
+        if (world->options.even_if_bad && wanted &&
+                !source_forget_tag(world->state, world->service->name, wanted, err))
+                return false;
         if (!world->options.fix)
                 return true;
         if (!world->source->fix(&world->source_at, &done, err))
@@ -234,7 +238,7 @@ bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
         scoped(preflight_done) Preflight preflight = {0};
         Plan *plan = ret;
         *plan = (Plan){.story = &update_story, .downtime_ms = -1};
-        if (!world_look(world, err) || !fix_source(world, plan, err) ||
+        if (!world_look(world, err) || !fix_source(world, wanted, plan, err) ||
                 !world->source->resolve(&world->source_at, wanted, &world->from, &world->to, err))
                 return err_context(err, "%s", world->service->name);
         release_copy(&plan->from, &world->from);

@@ -66,12 +66,19 @@ static bool save_baseline(const World *world, const RuntimeStatus *now, json_t *
         return file_write_durable(path, text, strlen(text), 0600, err);
 }
 
+/* Did it run before this run? One that has just crashed and whose keeper is about to start it again did: without
+ * --accept-unhealthy preflight saw it serve. A second attempt finds it stopped by the first. */
+static bool ran_before(const World *world, const RuntimeStatus *now) {
+        return now->running || js_bool(world_facts(world, "stop"), "was_running", false) ||
+               (now->wanted_running && !world->options.accept_unhealthy);
+}
+
 static bool stop_prepare(StepContext *context, Err *err) {
         World *world = context->world;
         scoped(runtime_status_done) RuntimeStatus now = {0};
         if (!world->runtime->inspect(&world->runtime_at, &now, err))
                 return false;
-        js_set_bool(context->facts, "was_running", now.running);
+        js_set_bool(context->facts, "was_running", ran_before(world, &now));
         if (now.running)
                 js_set(context->facts, "process", process_to_json(&now.main));
         if (!save_baseline(world, &now, context->facts, err))

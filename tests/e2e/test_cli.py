@@ -216,6 +216,7 @@ def test_a_moved_tag_is_6(site):
     git(upstream, "push", "-q", "-f", "origin", "v1.1.0")
     result = site.belay("update", SERVICE, "1.1.0")
     assert result.code == 6 and "v1.1.0" in result.err
+    assert site.belay("update", SERVICE, "1.1.0", "--even-if-bad").code == 0
 
 
 def test_breaking_needs_leave(make_site):

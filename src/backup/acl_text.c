@@ -8,9 +8,17 @@
  * little endian. */
 enum { ACL_VERSION = 2, ACL_ENTRY = 8, ACL_HEADER = 4, ACL_ENTRIES_MAX = 1024 };
 
-static const struct { unsigned tag; const char *name; bool has_id; } tags[] = {
-        {0x01, "user", false}, {0x02, "user", true},  {0x04, "group", false},
-        {0x08, "group", true}, {0x10, "mask", false}, {0x20, "other", false},
+static const struct {
+        unsigned tag;
+        const char *name;
+        bool has_id;
+} tags[] = {
+        {0x01, "user", false},
+        {0x02, "user", true},
+        {0x04, "group", false},
+        {0x08, "group", true},
+        {0x10, "mask", false},
+        {0x20, "other", false},
 };
 
 static uint32_t number(const unsigned char *p, unsigned bytes) {
@@ -34,7 +42,7 @@ static bool entry_to_text(Str *to, const unsigned char *p) {
                 if (tags[i].has_id)
                         str_addf(to, "%" PRIu32, number(p + 4, 4));
                 str_addf(to, ":%c%c%c", permissions & 4 ? 'r' : '-', permissions & 2 ? 'w' : '-',
-                         permissions & 1 ? 'x' : '-');
+                        permissions & 1 ? 'x' : '-');
                 return true;
         }
         return false;

@@ -59,13 +59,15 @@ static void link_remember(Archiver *a, const FileEntry *entry) {
 
 /* -- extended attributes -- */
 
-static bool add_xattr(const char *at, const char *name, const char *path, FileEntry *entry, Err *err) {
+static bool add_xattr(
+        const char *at, const char *name, const char *path, FileEntry *entry, Err *err) {
         scoped(free_str) char *value = mem_new(XATTR_BYTES_MAX, 1);
         ssize_t n = lgetxattr(at, name, value, XATTR_BYTES_MAX);
         if (n < 0 && (errno == ENODATA || errno == ENOTSUP))
                 return true;
         if (n < 0)
-                return err_fail_errno(err, ERR_IO, errno, "reading attribute '%s' of '%s'", name, path);
+                return err_fail_errno(
+                        err, ERR_IO, errno, "reading attribute '%s' of '%s'", name, path);
         Xattr x = {.name = str_copy(name), .value = mem_new((size_t)n + 1, 1), .n = (size_t)n};
         memcpy(x.value, value, (size_t)n);
         PUSH(entry->xattrs, entry->n_xattrs, x);
@@ -85,7 +87,8 @@ bool entry_add_xattrs(const WalkPlace *place, FileEntry *entry, Err *err) {
         if (n < 0 && (errno == ENOTSUP || errno == ENOENT || errno == ENOSYS))
                 return true;
         if (n < 0)
-                return err_fail_errno(err, ERR_IO, errno, "listing attributes of '%s'", place->path);
+                return err_fail_errno(
+                        err, ERR_IO, errno, "listing attributes of '%s'", place->path);
         for (ssize_t i = 0; i < n; i += (ssize_t)strlen(list + i) + 1)
                 if (!add_xattr(at, list + i, place->path, entry, err))
                         return false;
@@ -117,7 +120,9 @@ static bool map_of(int fd, uint64_t size, SegmentMap *ret) {
         return true;
 }
 
-static bool looks_sparse(const struct stat *st) { return (uint64_t)st->st_blocks * 512 < (uint64_t)st->st_size; }
+static bool looks_sparse(const struct stat *st) {
+        return (uint64_t)st->st_blocks * 512 < (uint64_t)st->st_size;
+}
 
 typedef struct FileCopy {
         int fd;
@@ -178,7 +183,8 @@ static void sum_into(Sha256 *sum, FileEntry *entry) {
 }
 
 /* One reading of an open file; *ret_changed when it was written meanwhile. */
-static bool take_once(Archiver *a, int fd, const char *path, FileEntry *entry, bool *ret_changed, Err *err) {
+static bool take_once(
+        Archiver *a, int fd, const char *path, FileEntry *entry, bool *ret_changed, Err *err) {
         scoped(sha256_freep) Sha256 *sum = sha256_new();
         scoped(segment_map_done) SegmentMap map = {0};
         scoped(file_entry_done) FileEntry now = {0};
@@ -196,8 +202,8 @@ static bool take_once(Archiver *a, int fd, const char *path, FileEntry *entry, b
         entry->gid = now.gid;
         entry->sparse = looks_sparse(&st) && map_of(fd, entry->size, &map);
         const SegmentMap *holes = entry->sparse ? &map : NULL;
-        if ((a && !tar_put(&a->tar, entry, holes, err)) || !take_content(&c, holes, entry->size, err) ||
-            (a && !tar_put_end(&a->tar, err)))
+        if ((a && !tar_put(&a->tar, entry, holes, err)) ||
+                !take_content(&c, holes, entry->size, err) || (a && !tar_put_end(&a->tar, err)))
                 return false;
         sum_into(sum, entry);
         file_entry_done(&now);
@@ -209,7 +215,8 @@ static bool take_once(Archiver *a, int fd, const char *path, FileEntry *entry, b
         return true;
 }
 
-static bool put_regular(Archiver *a, const WalkPlace *place, FileEntry *entry, bool *ret_there, Err *err) {
+static bool put_regular(
+        Archiver *a, const WalkPlace *place, FileEntry *entry, bool *ret_there, Err *err) {
         scoped(close_fd) int fd = -1;
         bool changed = true;
         struct stat st;
@@ -240,7 +247,8 @@ bool file_content_sum(const WalkPlace *place, FileEntry *ret, bool *ret_there, E
 }
 
 /* Another name of what is in the archive already, if it is still exactly that. */
-static bool put_link(Archiver *a, FileEntry *entry, const struct stat *st, bool *ret_put, Err *err) {
+static bool put_link(
+        Archiver *a, FileEntry *entry, const struct stat *st, bool *ret_put, Err *err) {
         Link *link = st->st_nlink > 1 ? link_find(a, entry->inode) : NULL;
         *ret_put = link && file_entry_same(&link->first, entry);
         if (!*ret_put)
@@ -267,7 +275,8 @@ static bool put_other(Archiver *a, const WalkPlace *place, FileEntry *entry, Err
         return tar_put(&a->tar, entry, NULL, err);
 }
 
-bool archiver_put(Archiver *a, const WalkPlace *place, const struct stat *st, FileEntry *ret, Err *err) {
+bool archiver_put(
+        Archiver *a, const WalkPlace *place, const struct stat *st, FileEntry *ret, Err *err) {
         scoped(file_entry_done) FileEntry entry = {0};
         bool put = false, there = true;
         *ret = (FileEntry){0};

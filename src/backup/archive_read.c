@@ -22,7 +22,9 @@ typedef struct Reading {
         TarReader tar;
 } Reading;
 
-static bool same_link(const FileEntry *a, const FileEntry *b) { return str_equal(a->link, b->link); }
+static bool same_link(const FileEntry *a, const FileEntry *b) {
+        return str_equal(a->link, b->link);
+}
 
 static bool same_xattrs(const FileEntry *a, const FileEntry *b) {
         if (a->n_xattrs != b->n_xattrs)
@@ -32,25 +34,29 @@ static bool same_xattrs(const FileEntry *a, const FileEntry *b) {
                 while (j < b->n_xattrs && strcmp(a->xattrs[i].name, b->xattrs[j].name) != 0)
                         j++;
                 if (j == b->n_xattrs || a->xattrs[i].n != b->xattrs[j].n ||
-                    memcmp(a->xattrs[i].value, b->xattrs[j].value, a->xattrs[i].n) != 0)
+                        memcmp(a->xattrs[i].value, b->xattrs[j].value, a->xattrs[i].n) != 0)
                         return false;
         }
         return true;
 }
 
 static bool as_listed(const FileEntry *listed, const FileEntry *found) {
-        return listed->type == found->type && listed->mode == found->mode && listed->uid == found->uid &&
-               listed->gid == found->gid && (listed->type != FILE_REGULAR || listed->size == found->size) &&
-               listed->sparse == found->sparse && listed->mtime_ns == found->mtime_ns && same_link(listed, found) &&
+        return listed->type == found->type && listed->mode == found->mode &&
+               listed->uid == found->uid && listed->gid == found->gid &&
+               (listed->type != FILE_REGULAR || listed->size == found->size) &&
+               listed->sparse == found->sparse && listed->mtime_ns == found->mtime_ns &&
+               same_link(listed, found) &&
                (listed->type == FILE_HARDLINK || same_xattrs(listed, found));
 }
 
 static bool bad(const Reading *r, const char *path, const char *what, Err *err) {
         scoped(free_str) char *name = str_printable(path, false);
-        return err_fail(err, ERR_CORRUPT, "the archive of '%s': '%s' %s", r->item->slug, name, what);
+        return err_fail(
+                err, ERR_CORRUPT, "the archive of '%s': '%s' %s", r->item->slug, name, what);
 }
 
-static bool read_segment(Reading *r, const FileEntry *listed, const Segment *s, Sha256 *sum, Err *err) {
+static bool read_segment(
+        Reading *r, const FileEntry *listed, const Segment *s, Sha256 *sum, Err *err) {
         uint64_t at = s->at, end = s->at + s->bytes;
         while (at < end) {
                 size_t wanted = end - at < COPY_BYTES ? (size_t)(end - at) : COPY_BYTES, got;
@@ -59,7 +65,8 @@ static bool read_segment(Reading *r, const FileEntry *listed, const Segment *s, 
                 if (got == 0)
                         return bad(r, listed->path, "is cut off", err);
                 sha256_add(sum, r->buffer, got);
-                if (r->sink && r->sink->data && !r->sink->data(r->sink->context, listed, at, r->buffer, got, err))
+                if (r->sink && r->sink->data &&
+                        !r->sink->data(r->sink->context, listed, at, r->buffer, got, err))
                         return false;
                 at += got;
                 r->done += got;
@@ -89,7 +96,9 @@ static bool read_regular(Reading *r, const FileEntry *listed, const SegmentMap *
         return !r->sink || !r->sink->end || r->sink->end(r->sink->context, listed, err);
 }
 
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_bytes(const void *a, const void *b) {
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static bool is_deleted(const Reading *r, const char *path) {
         size_t n = strv_count(r->deleted);
@@ -120,7 +129,8 @@ static bool is_superseded(const Reading *r, const FileEntry *listed, const char 
 static bool read_entry(Reading *r, const FileEntry *found, const SegmentMap *map, Err *err) {
         const FileEntry *listed = file_list_find(&r->item->list, found->path);
         if (!listed || listed->delta != r->delta)
-                return is_superseded(r, listed, found->path) || bad(r, found->path, "is not in its list of files", err);
+                return is_superseded(r, listed, found->path) ||
+                       bad(r, found->path, "is not in its list of files", err);
         unsigned char *seen = &r->seen[listed - r->item->list.items];
         if (*seen > listed->earlier)
                 return bad(r, found->path, "is there twice", err);
@@ -179,17 +189,25 @@ static bool has_shape(const SetItem *item) {
         if (item->is_file)
                 return list->n == 1 && list->items[0].type == FILE_REGULAR &&
                        strcmp(list->items[0].path, path_basename(item->path)) == 0;
-        return list->n > 0 && list->items[0].type == FILE_DIRECTORY && strcmp(list->items[0].path, ".") == 0;
+        return list->n > 0 && list->items[0].type == FILE_DIRECTORY &&
+               strcmp(list->items[0].path, ".") == 0;
 }
 
-bool archives_read(const Set *set, const SetItem *item, const ArchiveSink *sink, const BackupWatch *watch, Err *err) {
+bool archives_read(const Set *set, const SetItem *item, const ArchiveSink *sink,
+        const BackupWatch *watch, Err *err) {
         static const ObjectKind kinds[] = {OBJECT_PATHS, OBJECT_DELTA};
         scoped(free_mem) unsigned char *seen = mem_new(item->list.n + 1, 1);
         scoped(free_mem) char *buffer = mem_new(COPY_BYTES, 1);
-        Reading r = {.set = set, .item = item, .sink = sink, .watch = watch, .seen = seen, .buffer = buffer,
-                     .total = item->bytes};
+        Reading r = {.set = set,
+                .item = item,
+                .sink = sink,
+                .watch = watch,
+                .seen = seen,
+                .buffer = buffer,
+                .total = item->bytes};
         if (!has_shape(item))
-                return err_fail(err, ERR_CORRUPT, "the list of files of '%s' is not whole", item->slug);
+                return err_fail(
+                        err, ERR_CORRUPT, "the list of files of '%s' is not whole", item->slug);
         bool ok = load_deleted(&r, err);
         for (size_t i = 0; ok && i < COUNT_OF(kinds); i++) {
                 const Object *object = set_object(set, kinds[i], item->slug);

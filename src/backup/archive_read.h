@@ -13,11 +13,13 @@
  * only when `end` was called: then its sum was right. All may be NULL. */
 typedef struct ArchiveSink {
         bool (*begin)(void *context, const FileEntry *entry, Err *err);
-        bool (*data)(void *context, const FileEntry *entry, uint64_t at, const void *bytes, size_t n, Err *err);
+        bool (*data)(void *context, const FileEntry *entry, uint64_t at, const void *bytes,
+                size_t n, Err *err);
         bool (*end)(void *context, const FileEntry *entry, Err *err);
         void *context;
 } ArchiveSink;
 
-bool archives_read(const Set *set, const SetItem *item, const ArchiveSink *sink, const BackupWatch *watch, Err *err);
+bool archives_read(const Set *set, const SetItem *item, const ArchiveSink *sink,
+        const BackupWatch *watch, Err *err);
 
 #endif

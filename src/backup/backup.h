@@ -54,28 +54,32 @@
 
 /* Progress and cancel of everything that can be long. All may be NULL. `what` is the content's slug. */
 typedef struct BackupWatch {
-        void (*progress)(void *context, const char *what, uint64_t done, uint64_t total); /* bytes */
+        void (*progress)(
+                void *context, const char *what, uint64_t done, uint64_t total); /* bytes */
         void *context;
         const Cancel *cancel; /* looked at between files and every few MB: ERR_CANCELLED */
 } BackupWatch;
 
 /* A file that goes into the backup besides the contents. Exactly one of `path` and `text`. */
 typedef struct BackupExtra {
-        const char *name;   /* "belay.yaml", ".env": in config.tar.zst; "service.json", "logs.txt": beside it */
-        const char *path;   /* copied from here (absent: left out), or NULL */
-        const char *text;   /* these bytes, or NULL */
-        const char *belongs; /* absolute path it is restored to by hand (BACKUP_INFO.txt), or NULL */
+        const char *
+                name; /* "belay.yaml", ".env": in config.tar.zst; "service.json", "logs.txt": beside it */
+        const char *path; /* copied from here (absent: left out), or NULL */
+        const char *text; /* these bytes, or NULL */
+        const char
+                *belongs; /* absolute path it is restored to by hand (BACKUP_INFO.txt), or NULL */
 } BackupExtra;
 
 typedef struct BackupRequest {
-        const Service *service;     /* its backup.contents are what is taken; must outlive the Backup */
-        const char *store;          /* absolute directory; made when absent */
-        char id[33];                /* from backup_new_id; not used by backup_plan */
-        const char *version;        /* installed, without leading v; "unknown" when nobody knows */
-        const char *reference;      /* commit, or NULL */
-        const char *reason;         /* "update", "finish", "manual", "rollback" */
-        unsigned run;               /* 0: none */
-        const json_t *migrations;   /* the record of migrations, which belongs to the data; may be NULL */
+        const Service *service; /* its backup.contents are what is taken; must outlive the Backup */
+        const char *store;      /* absolute directory; made when absent */
+        char id[33];            /* from backup_new_id; not used by backup_plan */
+        const char *version;    /* installed, without leading v; "unknown" when nobody knows */
+        const char *reference;  /* commit, or NULL */
+        const char *reason;     /* "update", "finish", "manual", "rollback" */
+        unsigned run;           /* 0: none */
+        const json_t
+                *migrations; /* the record of migrations, which belongs to the data; may be NULL */
         const BackupExtra *extras;
         size_t n_extras;
         BackupWatch watch;
@@ -88,26 +92,26 @@ void backup_new_id(char ret_id[33]);
 
 typedef struct PlanItem {
         ContentKind kind;
-        char *slug;              /* of the object */
-        char *path;              /* absolute, without symbolic links */
-        char *within;            /* SQLite inside a path: the slug of that path; else NULL */
-        bool present;            /* false: declared, but nothing is there (a warning says so) */
-        bool is_file;            /* a path that is a single file */
-        uint64_t bytes, files;   /* without the databases inside it */
-        char *journal_mode;      /* "wal", "delete", ...; SQLite only */
+        char *slug;            /* of the object */
+        char *path;            /* absolute, without symbolic links */
+        char *within;          /* SQLite inside a path: the slug of that path; else NULL */
+        bool present;          /* false: declared, but nothing is there (a warning says so) */
+        bool is_file;          /* a path that is a single file */
+        uint64_t bytes, files; /* without the databases inside it */
+        char *journal_mode;    /* "wal", "delete", ...; SQLite only */
         uint32_t page_size, page_count;
-        const char *swap;        /* how a restore is put in place: "directory rename", "file rename",
+        const char *swap; /* how a restore is put in place: "directory rename", "file rename",
                                     "database rename", "with its directory" */
 } PlanItem;
 
 typedef struct BackupPlan {
-        PlanItem *items;         /* in the order of the manifest; databases found in a path follow it */
+        PlanItem *items; /* in the order of the manifest; databases found in a path follow it */
         size_t n_items;
         uint64_t bytes, files;
         uint64_t store_needs, store_free; /* bytes */
         char *store;
-        Strv warnings;           /* "the store is on the disk of the data ...": shown, no obstacle */
-        Strv refusals;           /* each a reason why no backup can be taken or undone; preflight: exit 6 */
+        Strv warnings; /* "the store is on the disk of the data ...": shown, no obstacle */
+        Strv refusals; /* each a reason why no backup can be taken or undone; preflight: exit 6 */
 } BackupPlan;
 
 /* Looks, and makes only the store's directory. A list or stat that fails is an error. */
@@ -119,10 +123,10 @@ void backup_plan_done(BackupPlan *plan);
 typedef struct Backup Backup;
 
 typedef struct PassStats {
-        uint64_t bytes, files;   /* copied in this pass (SQLite: bytes of WAL or of changed pages) */
-        uint64_t deleted;        /* files gone since the first pass */
+        uint64_t bytes, files; /* copied in this pass (SQLite: bytes of WAL or of changed pages) */
+        uint64_t deleted;      /* files gone since the first pass */
         int64_t took_ms;
-        char *slowest;           /* content that took longest, or NULL; owned */
+        char *slowest; /* content that took longest, or NULL; owned */
 } PassStats;
 void pass_stats_done(PassStats *stats);
 
@@ -140,10 +144,10 @@ void backup_let_go(Backup *backup);
 
 typedef struct Published {
         char *id;
-        char *name;              /* "20260203_040506-1.2.0-7f3a..." */
-        char *dir;               /* absolute */
-        uint64_t bytes;          /* in the store */
-        int level;               /* proof reached: 2 */
+        char *name;     /* "20260203_040506-1.2.0-7f3a..." */
+        char *dir;      /* absolute */
+        uint64_t bytes; /* in the store */
+        int level;      /* proof reached: 2 */
 } Published;
 void published_done(Published *published);
 
@@ -158,12 +162,13 @@ void backup_freep(Backup **backup);
 
 typedef enum BackupStage {
         BACKUP_ABSENT,
-        BACKUP_BEGUN,     /* no PASS1.json: worth nothing */
-        BACKUP_PASS1,     /* proven first pass */
-        BACKUP_PASS2,     /* complete: a restore can be made of it */
+        BACKUP_BEGUN, /* no PASS1.json: worth nothing */
+        BACKUP_PASS1, /* proven first pass */
+        BACKUP_PASS2, /* complete: a restore can be made of it */
         BACKUP_PUBLISHED,
 } BackupStage;
-bool backup_stage(const char *store, const char *service, const char *id, BackupStage *ret, Err *err);
+bool backup_stage(
+        const char *store, const char *service, const char *id, BackupStage *ret, Err *err);
 
 /* Removes a partial or published backup, manifest first; absent is fine. Asks no question: retention and
  * persons decide. */
@@ -186,16 +191,16 @@ typedef struct LossTable {
 
 /* The live contents compared with the last pass. */
 typedef struct BackupLoss {
-        bool changed;            /* anything differs; written by whom cannot be known */
-        bool schema_changed;     /* of any database, or a database that cannot be read now */
-        bool fewer_rows;         /* in any table */
-        bool missing_files;      /* also a missing database */
+        bool changed;        /* anything differs; written by whom cannot be known */
+        bool schema_changed; /* of any database, or a database that cannot be read now */
+        bool fewer_rows;     /* in any table */
+        bool missing_files;  /* also a missing database */
         uint64_t files_missing, files_added, files_changed, bytes_changed;
         int64_t rows_fewer, rows_more;
-        LossTable *tables;       /* those whose number of rows differs */
+        LossTable *tables; /* those whose number of rows differs */
         size_t n_tables;
-        int64_t last_change_ms;  /* unix ms of the newest change seen in files; 0 unknown */
-        Strv lines;              /* for people: "note: 300 rows then, 296 now" */
+        int64_t last_change_ms; /* unix ms of the newest change seen in files; 0 unknown */
+        Strv lines;             /* for people: "note: 300 rows then, 296 now" */
 } BackupLoss;
 
 /* Is anything different? Cheap when files were not touched. Changes nothing. */
@@ -212,18 +217,18 @@ bool backup_fingerprint(const Service *service, char **ret, Err *err);
 typedef struct BackupInfo {
         char *id, *name, *dir;
         char *version, *reference, *reason;
-        bool salvage;            /* `name` is "salvage-<mark>" */
-        bool damaged;            /* no readable manifest, or objects of a wrong size; `why` says it */
+        bool salvage; /* `name` is "salvage-<mark>" */
+        bool damaged; /* no readable manifest, or objects of a wrong size; `why` says it */
         char *why;
         unsigned run;
-        int64_t taken_ms;        /* unix ms: end of the last pass */
+        int64_t taken_ms; /* unix ms: end of the last pass */
         uint64_t bytes, files;
-        int level;               /* proof reached; 0 for salvage */
-        json_t *manifest;        /* whole MANIFEST.json, or NULL when damaged */
+        int level;        /* proof reached; 0 for salvage */
+        json_t *manifest; /* whole MANIFEST.json, or NULL when damaged */
 } BackupInfo;
 
 typedef struct BackupList {
-        BackupInfo *items;       /* newest first */
+        BackupInfo *items; /* newest first */
         size_t n;
 } BackupList;
 
@@ -231,7 +236,8 @@ typedef struct BackupList {
 bool backup_list(const char *store, const char *service, BackupList *ret, Err *err);
 /* NULL: the newest that is neither salvage nor damaged. Else an id, its beginning, a name, "salvage-44", or a
  * version (the newest of it). ERR_UNKNOWN names what there is. */
-bool backup_find(const char *store, const char *service, const char *what, BackupInfo *ret, Err *err);
+bool backup_find(
+        const char *store, const char *service, const char *what, BackupInfo *ret, Err *err);
 /* Reads a backup again and proves it. False with ERR_CORRUPT, naming object and reason. */
 bool backup_verify(const char *dir, int level, const BackupWatch *watch, Err *err);
 void backup_info_done(BackupInfo *info);

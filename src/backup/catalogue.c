@@ -54,9 +54,11 @@ static void look_at_objects(BackupInfo *info, const Set *set) {
                 scoped(free_str) char *path = set_path(set, set->objects[i].name);
                 struct stat st;
                 info->bytes += set->objects[i].bytes;
-                if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == set->objects[i].bytes)
+                if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+                        (uint64_t)st.st_size == set->objects[i].bytes)
                         continue;
-                scoped(free_str) char *why = str_format("'%s' is missing or has another size", set->objects[i].name);
+                scoped(free_str) char *why =
+                        str_format("'%s' is missing or has another size", set->objects[i].name);
                 damage(info, why);
         }
 }
@@ -142,7 +144,8 @@ static bool is_meant(const BackupInfo *info, const char *what) {
 }
 
 static bool begins(const BackupInfo *info, const char *what) {
-        return what && strlen(what) >= 4 && (str_starts(info->id, what) || str_starts(info->name, what));
+        return what && strlen(what) >= 4 &&
+               (str_starts(info->id, what) || str_starts(info->name, what));
 }
 
 static bool not_found(const BackupList *list, const char *service, const char *what, Err *err) {
@@ -152,10 +155,12 @@ static bool not_found(const BackupList *list, const char *service, const char *w
                 err_fail(err, ERR_UNKNOWN, "'%s' has no backup '%s'", service, what);
         if (list->n == 0)
                 return err_hint(err, "`belay backup create %s` makes one.", service);
-        return err_hint(err, "The newest is '%s'. `belay backup list %s` shows all.", list->items[0].name, service);
+        return err_hint(err, "The newest is '%s'. `belay backup list %s` shows all.",
+                list->items[0].name, service);
 }
 
-bool backup_find(const char *store, const char *service, const char *what, BackupInfo *ret, Err *err) {
+bool backup_find(
+        const char *store, const char *service, const char *what, BackupInfo *ret, Err *err) {
         scoped(backup_list_done) BackupList list = {0};
         size_t at = SIZE_MAX, n_begin = 0, first = 0;
         if (!backup_list(store, service, &list, err))
@@ -171,7 +176,8 @@ bool backup_find(const char *store, const char *service, const char *what, Backu
         if (at == SIZE_MAX && n_begin == 1)
                 at = first;
         if (at == SIZE_MAX && n_begin > 1)
-                return err_fail(err, ERR_UNKNOWN, "'%s' is the beginning of %zu backups of '%s'", what, n_begin, service);
+                return err_fail(err, ERR_UNKNOWN, "'%s' is the beginning of %zu backups of '%s'",
+                        what, n_begin, service);
         if (at == SIZE_MAX)
                 return not_found(&list, service, what, err);
         *ret = list.items[at];
@@ -179,7 +185,8 @@ bool backup_find(const char *store, const char *service, const char *what, Backu
         return true;
 }
 
-bool backup_stage(const char *store, const char *service, const char *id, BackupStage *ret, Err *err) {
+bool backup_stage(
+        const char *store, const char *service, const char *id, BackupStage *ret, Err *err) {
         scoped(free_str) char *dir = NULL;
         scoped(set_done) Set set = {0};
         Err found = {0};
@@ -209,7 +216,8 @@ bool backup_verify(const char *dir, int level, const BackupWatch *watch, Err *er
                 return false;
         }
         if (set.pass != 3)
-                return err_fail(err, ERR_CORRUPT, "'%s' has no manifest: it was never finished", dir);
+                return err_fail(
+                        err, ERR_CORRUPT, "'%s' has no manifest: it was never finished", dir);
         return (level < 2 || set_load_files(&set, err)) && set_prove(&set, level, watch, err);
 }
 
@@ -225,7 +233,8 @@ static bool remove_dir(const char *dir, Err *err) {
         /* Out of the catalogue before its objects go, so that a death leaves only what is cleared anyway. */
         scoped(free_str) char *parent = path_dirname(dir);
         const char *name = path_basename(dir), *dash = strrchr(name, '-');
-        scoped(free_str) char *hidden = str_format("%s/.partial-%s", parent, dash ? dash + 1 : name);
+        scoped(free_str) char *hidden =
+                str_format("%s/.partial-%s", parent, dash ? dash + 1 : name);
         if (name[0] != '.' && !file_exists(hidden) && !file_rename(dir, hidden, err))
                 return false;
         return tree_remove(name[0] == '.' ? dir : hidden, err);
@@ -247,7 +256,8 @@ bool backup_discard_leftovers(const char *store, const char *service, char *cons
         if (!dir)
                 return errno == ENOENT || err_fail_errno(err, ERR_IO, errno, "listing '%s'", base);
         for (errno = 0; (d = readdir(dir)) != NULL; errno = 0)
-                if (str_starts(d->d_name, ".partial-") && !strv_contains(keep, d->d_name + strlen(".partial-")))
+                if (str_starts(d->d_name, ".partial-") &&
+                        !strv_contains(keep, d->d_name + strlen(".partial-")))
                         strv_add(&names, d->d_name);
         int failed = errno;
         (void)closedir(dir);
@@ -311,9 +321,10 @@ bool backup_copy(const char *dir, const char *other_store, const BackupWatch *wa
         scoped(free_str) char *final = path_join(base, path_basename(dir));
         if (file_exists(final))
                 return true;
-        bool ok = store_prepare(other_store, set.service, err) && tree_remove(partial, err) && dir_make(partial, err) &&
-                  copy_objects(&set, partial, watch, err);
+        bool ok = store_prepare(other_store, set.service, err) && tree_remove(partial, err) &&
+                  dir_make(partial, err) && copy_objects(&set, partial, watch, err);
         str_replace_owned(&set.dir, str_copy(partial));
-        ok = ok && set_prove(&set, 1, watch, err) && set_save(&set, err) && file_rename(partial, final, err);
+        ok = ok && set_prove(&set, 1, watch, err) && set_save(&set, err) &&
+             file_rename(partial, final, err);
         return ok || err_context(err, "copying backup '%s' to '%s'", set.id, other_store);
 }

@@ -101,10 +101,12 @@ static bool open_file(void *context, const FileEntry *e, Err *err) {
         if (t->fd < 0)
                 return fail_at(t, "making", e->path, err);
         fault_after();
-        return !e->sparse || ftruncate(t->fd, (off_t)e->size) == 0 || fail_at(t, "making", e->path, err);
+        return !e->sparse || ftruncate(t->fd, (off_t)e->size) == 0 ||
+               fail_at(t, "making", e->path, err);
 }
 
-static bool put_bytes(void *context, const FileEntry *e, uint64_t at, const void *bytes, size_t n, Err *err) {
+static bool put_bytes(
+        void *context, const FileEntry *e, uint64_t at, const void *bytes, size_t n, Err *err) {
         Tree *t = context;
         const char *from = bytes;
         while (n > 0) {
@@ -152,11 +154,12 @@ static bool make_hardlink(const Tree *t, const FileEntry *e, Err *err) {
         const char *name, *target_name;
         const FileEntry *target = file_list_find(&t->item->list, e->link);
         if (!target || target->type != FILE_REGULAR)
-                return err_fail(err, ERR_CORRUPT, "'%s' is a link to what is not in the backup", e->path);
+                return err_fail(
+                        err, ERR_CORRUPT, "'%s' is a link to what is not in the backup", e->path);
         scoped(close_fd) int parent = open_parent(t, e, &name);
         scoped(close_fd) int target_parent = open_parent(t, target, &target_name);
         if (parent < 0 || target_parent < 0 || fault_before("link", e->path) ||
-            linkat(target_parent, target_name, parent, name, 0) != 0)
+                linkat(target_parent, target_name, parent, name, 0) != 0)
                 return fail_at(t, "linking", e->path, err);
         fault_after();
         return true;
@@ -172,7 +175,8 @@ static bool make_symlink(const Tree *t, const FileEntry *e, Err *err) {
         times_of(e, times);
         if (fchownat(parent, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) != 0)
                 return fail_at(t, "giving its owner to", e->path, err);
-        return utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) == 0 || fail_at(t, "setting the time of", e->path, err);
+        return utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) == 0 ||
+               fail_at(t, "setting the time of", e->path, err);
 }
 
 static bool make_fifo(const Tree *t, const FileEntry *e, Err *err) {
@@ -183,15 +187,18 @@ static bool make_fifo(const Tree *t, const FileEntry *e, Err *err) {
                 return fail_at(t, "making", e->path, err);
         fault_after();
         times_of(e, times);
-        if (fchownat(parent, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) != 0 || fchmodat(parent, name, e->mode, 0) != 0)
+        if (fchownat(parent, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) != 0 ||
+                fchmodat(parent, name, e->mode, 0) != 0)
                 return fail_at(t, "giving its owner to", e->path, err);
         scoped(free_str) char *at = str_format("/proc/self/fd/%d/%s", parent, name);
         if (!set_xattrs(t, -1, at, e, err))
                 return false;
-        return utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) == 0 || fail_at(t, "setting the time of", e->path, err);
+        return utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) == 0 ||
+               fail_at(t, "setting the time of", e->path, err);
 }
 
-static bool make_all(const Tree *t, FileType type, bool (*make)(const Tree *, const FileEntry *, Err *), Err *err) {
+static bool make_all(const Tree *t, FileType type,
+        bool (*make)(const Tree *, const FileEntry *, Err *), Err *err) {
         for (size_t i = 0; i < t->item->list.n; i++)
                 if (t->item->list.items[i].type == type && !make(t, &t->item->list.items[i], err))
                         return false;
@@ -217,7 +224,8 @@ static bool dress_directories(const Tree *t, Err *err) {
                 const FileEntry *e = &t->item->list.items[i];
                 if (e->type != FILE_DIRECTORY)
                         continue;
-                scoped(close_fd) int fd = open_beneath(t->root, e->path, O_RDONLY | O_DIRECTORY, 0, true);
+                scoped(close_fd) int fd =
+                        open_beneath(t->root, e->path, O_RDONLY | O_DIRECTORY, 0, true);
                 if (fd < 0)
                         return fail_at(t, "opening", e->path, err);
                 if (!dress(t, fd, e, err))
@@ -230,8 +238,9 @@ static bool fill_tree(Tree *t, Err *err) {
         ArchiveSink sink = {.begin = open_file, .data = put_bytes, .end = close_file, .context = t};
         return make_all(t, FILE_DIRECTORY, make_directory, err) &&
                archives_read(t->x->set, t->item, &sink, t->x->watch, err) &&
-               make_all(t, FILE_HARDLINK, make_hardlink, err) && make_all(t, FILE_FIFO, make_fifo, err) &&
-               make_databases(t, err) && make_all(t, FILE_SYMLINK, make_symlink, err) && tree_sync(t->dir, err) &&
+               make_all(t, FILE_HARDLINK, make_hardlink, err) &&
+               make_all(t, FILE_FIFO, make_fifo, err) && make_databases(t, err) &&
+               make_all(t, FILE_SYMLINK, make_symlink, err) && tree_sync(t->dir, err) &&
                dress_directories(t, err) && tree_sync(t->dir, err);
 }
 
@@ -249,8 +258,8 @@ bool extract_path(const Extraction *x, const SetItem *item, const char *dir, Err
 
 /* -- databases -- */
 
-static bool copy_plain(const Set *set, const Object *object, const char *to, const BackupWatch *watch, StreamSum *ret,
-                       Err *err) {
+static bool copy_plain(const Set *set, const Object *object, const char *to,
+        const BackupWatch *watch, StreamSum *ret, Err *err) {
         scoped(free_str) char *from = set_path(set, object->name);
         scoped(free_mem) char *buffer = mem_new(COPY_BYTES, 1);
         scoped(zreader_freep) ZReader *r = NULL;
@@ -259,7 +268,8 @@ static bool copy_plain(const Set *set, const Object *object, const char *to, con
         if (!zreader_open(from, false, INT64_MAX, &r, err) || !zwriter_open(to, false, &w, err))
                 return false;
         while (got > 0) {
-                if (!zreader_get(r, buffer, COPY_BYTES, &got, err) || !zwriter_add(w, buffer, got, err))
+                if (!zreader_get(r, buffer, COPY_BYTES, &got, err) ||
+                        !zwriter_add(w, buffer, got, err))
                         return false;
                 if (watch_cancelled(watch, err))
                         return false;
@@ -289,21 +299,24 @@ static bool check_merged(const SetItem *item, const char *path, Err *err) {
         scoped(database_close) sqlite3 *db = NULL;
         scoped(database_facts_done) DatabaseFacts facts = {0};
         if (!database_open(path, DATABASE_IMMUTABLE, &db, err) || !database_check(db, err) ||
-            !database_facts(db, false, &facts, err))
+                !database_facts(db, false, &facts, err))
                 return false;
-        if (facts.page_count == item->facts.page_count && strcmp(facts.schema_sha256, item->facts.schema_sha256) == 0)
+        if (facts.page_count == item->facts.page_count &&
+                strcmp(facts.schema_sha256, item->facts.schema_sha256) == 0)
                 return true;
-        return err_fail(err, ERR_CORRUPT, "the copy of database '%s' differs from it in pages or schema", item->path);
+        return err_fail(err, ERR_CORRUPT,
+                "the copy of database '%s' differs from it in pages or schema", item->path);
 }
 
 static bool dress_database(const SetItem *item, const char *path, Err *err) {
         scoped(close_fd) int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
         struct stat st;
         struct timespec times[2] = {{.tv_nsec = UTIME_NOW},
-                                    {.tv_sec = item->mtime_ns / 1000000000, .tv_nsec = item->mtime_ns % 1000000000}};
-        bool same = fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == item->uid && st.st_gid == item->gid;
-        if (fd < 0 || (!same && fchown(fd, item->uid, item->gid) != 0) || fchmod(fd, item->mode) != 0 ||
-            futimens(fd, times) != 0)
+                {.tv_sec = item->mtime_ns / 1000000000, .tv_nsec = item->mtime_ns % 1000000000}};
+        bool same =
+                fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == item->uid && st.st_gid == item->gid;
+        if (fd < 0 || (!same && fchown(fd, item->uid, item->gid) != 0) ||
+                fchmod(fd, item->mode) != 0 || futimens(fd, times) != 0)
                 return err_fail_errno(err, ERR_IO, errno, "giving owner and mode to '%s'", path);
         return fd_sync(fd, path, err);
 }
@@ -313,12 +326,14 @@ bool extract_database(const Extraction *x, const SetItem *item, const char *to, 
         const Object *wal = set_object(x->set, OBJECT_WAL, item->slug);
         StreamSum sum;
         if (!object)
-                return err_fail(err, ERR_CORRUPT, "the copy of database '%s' is missing", item->path);
+                return err_fail(
+                        err, ERR_CORRUPT, "the copy of database '%s' is missing", item->path);
         if (!copy_plain(x->set, object, to, x->watch, &sum, err))
                 return err_context(err, "restoring database '%s'", item->path);
         bool summed = !wal && !object->patched;
         if (summed && strcmp(sum.sha256, object->sha256) != 0)
-                return err_fail(err, ERR_CORRUPT, "the copy of database '%s' is not what was written", item->path);
+                return err_fail(err, ERR_CORRUPT,
+                        "the copy of database '%s' is not what was written", item->path);
         bool ok = (!wal || copy_wal(x, wal, to, err)) && (summed || check_merged(item, to, err)) &&
                   dress_database(item, to, err);
         return ok || err_context(err, "restoring database '%s'", item->path);

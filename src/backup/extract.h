@@ -7,7 +7,7 @@
 #include "backup/set.h"
 
 typedef struct Extraction {
-        const Set *set;      /* lists loaded */
+        const Set *set; /* lists loaded */
         bool keep_setuid;
         const BackupWatch *watch;
 } Extraction;

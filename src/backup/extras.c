@@ -20,8 +20,12 @@ static bool is_beside(const char *name) {
 }
 
 /* *ret NULL: there is nothing to take. */
-static bool extra_bytes(const BackupExtra *extra, FileEntry *entry, char **ret, size_t *ret_bytes, Err *err) {
-        *entry = (FileEntry){.path = str_copy(extra->name), .type = FILE_REGULAR, .mode = 0600, .mtime_ns = kernel_now_ns()};
+static bool extra_bytes(
+        const BackupExtra *extra, FileEntry *entry, char **ret, size_t *ret_bytes, Err *err) {
+        *entry = (FileEntry){.path = str_copy(extra->name),
+                .type = FILE_REGULAR,
+                .mode = 0600,
+                .mtime_ns = kernel_now_ns()};
         if (extra->text) {
                 *ret = str_copy(extra->text);
                 *ret_bytes = strlen(extra->text);
@@ -30,7 +34,8 @@ static bool extra_bytes(const BackupExtra *extra, FileEntry *entry, char **ret, 
         struct stat st;
         bool there;
         *ret = NULL;
-        if (!file_stat(extra->path, &st, &there, err) || !file_read_if(extra->path, LIMIT_STATE_FILE, ret, ret_bytes, err))
+        if (!file_stat(extra->path, &st, &there, err) ||
+                !file_read_if(extra->path, LIMIT_STATE_FILE, ret, ret_bytes, err))
                 return false;
         if (*ret && there) {
                 entry->mode = st.st_mode & 0777;
@@ -48,8 +53,9 @@ static bool put_config(TarWriter *tar, const BackupExtra *extra, Err *err) {
         if (!extra_bytes(extra, &entry, &bytes, &n, err))
                 return false;
         entry.size = n;
-        return !bytes || (tar_put(tar, &entry, NULL, err) && tar_put_data(tar, bytes, (size_t)entry.size, err) &&
-                          tar_put_end(tar, err));
+        return !bytes ||
+               (tar_put(tar, &entry, NULL, err) &&
+                       tar_put_data(tar, bytes, (size_t)entry.size, err) && tar_put_end(tar, err));
 }
 
 static bool put_beside(Backup *b, const BackupExtra *extra, Err *err) {
@@ -75,12 +81,14 @@ bool take_extras(Backup *b, Err *err) {
         TarWriter tar = {.out = w};
         for (size_t i = 0; i < b->n_extras; i++) {
                 const BackupExtra *extra = &b->extras[i];
-                bool ok = is_beside(extra->name) ? put_beside(b, extra, err) : put_config(&tar, extra, err);
+                bool ok = is_beside(extra->name) ? put_beside(b, extra, err)
+                                                 : put_config(&tar, extra, err);
                 if (!ok)
                         return err_context(err, "keeping '%s'", extra->name);
                 if (!is_beside(extra->name) && extra->belongs)
                         set_add_config(&b->set, extra->name, extra->belongs);
         }
         b->n_extras = 0; /* the caller may free them now */
-        return tar_finish(&tar, err) && put_stream_object(&b->set, name, OBJECT_OTHER, NULL, w, err);
+        return tar_finish(&tar, err) &&
+               put_stream_object(&b->set, name, OBJECT_OTHER, NULL, w, err);
 }

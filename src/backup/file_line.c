@@ -27,7 +27,8 @@ static char *get_name(const json_t *object, const char *key) {
         if (!hex)
                 return NULL;
         char *name = mem_new(strlen(hex) / 2 + 1, 1);
-        if (!hex_to_bytes(hex, (unsigned char *)name, strlen(hex) / 2) || memchr(name, 0, strlen(hex) / 2)) {
+        if (!hex_to_bytes(hex, (unsigned char *)name, strlen(hex) / 2) ||
+                memchr(name, 0, strlen(hex) / 2)) {
                 free(name);
                 return NULL;
         }
@@ -136,11 +137,13 @@ bool file_from_line(const char *line, size_t bytes, char **ret_content, FileEntr
         const char *content = js_str(object, "content");
         entry.path = get_name(object, "path");
         entry.gone = js_bool(object, "gone", false);
-        bool ok = content && entry.path && (strcmp(entry.path, ".") == 0 || file_path_ok(entry.path)) &&
+        bool ok = content && entry.path &&
+                  (strcmp(entry.path, ".") == 0 || file_path_ok(entry.path)) &&
                   (entry.gone || details_from_json(object, &entry)) &&
                   (entry.type != FILE_HARDLINK || file_path_ok(entry.link));
         if (!ok)
-                return err_fail(err, ERR_CORRUPT, "the list of files has a line that is not one of Belay's");
+                return err_fail(err, ERR_CORRUPT,
+                        "the list of files has a line that is not one of Belay's");
         *ret_content = str_copy(content);
         *ret = entry;
         entry = (FileEntry){0};

@@ -26,7 +26,9 @@ int path_order(const char *a, const char *b) {
         return x < y ? -1 : 1;
 }
 
-static int64_t ns_of(const struct timespec *t) { return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec; }
+static int64_t ns_of(const struct timespec *t) {
+        return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
 
 static FileType type_of(mode_t mode) {
         switch (mode & S_IFMT) {
@@ -81,9 +83,9 @@ static FileType plain_type(const FileEntry *entry) {
 }
 
 bool file_entry_same(const FileEntry *a, const FileEntry *b) {
-        return plain_type(a) == plain_type(b) && a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
-               a->size == b->size && a->inode == b->inode && a->mtime_ns == b->mtime_ns &&
-               a->ctime_ns == b->ctime_ns;
+        return plain_type(a) == plain_type(b) && a->mode == b->mode && a->uid == b->uid &&
+               a->gid == b->gid && a->size == b->size && a->inode == b->inode &&
+               a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
 }
 
 FileEntry *file_list_push(FileList *list, FileEntry *taken) {
@@ -127,7 +129,7 @@ void file_list_overlay(FileList *base, FileList *newer) {
         FileList out = {0};
         size_t i = 0, j = 0;
         while (i < base->n || j < newer->n) {
-                int order = i == base->n  ? 1
+                int order = i == base->n    ? 1
                             : j == newer->n ? -1
                                             : path_order(base->items[i].path, newer->items[j].path);
                 if (order < 0) {

@@ -46,9 +46,9 @@ typedef struct FileEntry {
         size_t n_xattrs;
         unsigned char sha256[32]; /* regular files; of sparse ones over their segments */
         bool sparse;
-        bool doubtful; /* may have changed without its times saying so: compared by content */
-        bool delta;    /* lies in the archive of the second pass */
-        bool gone;     /* second pass: is no more */
+        bool doubtful;    /* may have changed without its times saying so: compared by content */
+        bool delta;       /* lies in the archive of the second pass */
+        bool gone;        /* second pass: is no more */
         unsigned earlier; /* so many copies of it lie before the one that counts */
 } FileEntry;
 

@@ -14,7 +14,6 @@
 
 enum { ID_BYTES = 6, MEGABYTE = 1024 * 1024, BACKUP_STEP_PAGES = 2048 };
 
-
 void backup_new_id(char ret_id[33]) {
         unsigned char bytes[ID_BYTES];
         if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
@@ -137,7 +136,8 @@ void backup_freep(Backup **b) {
 
 /* -- objects -- */
 
-bool put_stream_object(Set *set, const char *name, ObjectKind kind, const char *content, ZWriter *w, Err *err) {
+bool put_stream_object(
+        Set *set, const char *name, ObjectKind kind, const char *content, ZWriter *w, Err *err) {
         StreamSum sum;
         if (!zwriter_close(w, &sum, err))
                 return false;
@@ -202,8 +202,10 @@ static bool take_entry(void *context, const WalkPlace *place, const struct stat 
         if (!entry.path)
                 return true;
         if (entry.earlier == 2 && entry.doubtful)
-                strv_addf(&pass->set->warnings, "'%s/%s' changed each time it was read: taken again when the service is stopped",
-                          pass->item->path, place->path);
+                strv_addf(&pass->set->warnings,
+                        "'%s/%s' changed each time it was read: taken again when the service is "
+                        "stopped",
+                        pass->item->path, place->path);
         file_list_push(&pass->item->list, &entry);
         return true;
 }
@@ -217,8 +219,13 @@ static bool first_pass_path(Backup *b, SetItem *item, Err *err) {
         if (!write_back(item->path, err) || !zwriter_open(path, true, &w, err))
                 return false;
         PathPass pass = {.item = item, .set = &b->set};
-        pass.archiver = (Archiver){.tar = {.out = w}, .root = item->path, .watch = &b->watch, .slug = item->slug,
-                                   .done = &b->done, .total = b->total, .trusted_before_ns = began - doubt_ns};
+        pass.archiver = (Archiver){.tar = {.out = w},
+                .root = item->path,
+                .watch = &b->watch,
+                .slug = item->slug,
+                .done = &b->done,
+                .total = b->total,
+                .trusted_before_ns = began - doubt_ns};
         Walk w2 = item_walk(item, skip, b->watch.cancel);
         w2.visit = take_entry;
         w2.context = &pass;
@@ -255,13 +262,15 @@ static bool run_backup(Backup *b, sqlite3 *from, sqlite3 *to, const SetItem *ite
                 return database_fail(to, err, "beginning a copy of");
         do {
                 rc = sqlite3_backup_step(copy, BACKUP_STEP_PAGES);
-                uint64_t pages = (uint64_t)(sqlite3_backup_pagecount(copy) - sqlite3_backup_remaining(copy));
+                uint64_t pages =
+                        (uint64_t)(sqlite3_backup_pagecount(copy) - sqlite3_backup_remaining(copy));
                 b->done = before + pages * (uint64_t)item->facts.page_size;
                 watch_progress(&b->watch, item->slug, b->done, b->total);
                 if (watch_cancelled(&b->watch, err))
                         return false;
         } while (rc == SQLITE_OK);
-        return rc == SQLITE_DONE || err_fail(err, ERR_IO, "copying database '%s': %s", item->path, sqlite3_errstr(rc));
+        return rc == SQLITE_DONE ||
+               err_fail(err, ERR_IO, "copying database '%s': %s", item->path, sqlite3_errstr(rc));
 }
 
 /* WAL mode: one transaction for the copy and, from then on, for keeping the WAL until the second pass. */
@@ -269,8 +278,10 @@ static bool copy_held(Backup *b, size_t index, const char *to_path, Err *err) {
         SetItem *item = &b->set.items[index];
         scoped(database_close) sqlite3 *to = NULL;
         sqlite3 *from = b->holds[index];
-        if (!database_facts(from, true, &item->facts, err) || !database_open(to_path, DATABASE_CREATE, &to, err) ||
-            !database_run(to, "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF", err) || !run_backup(b, from, to, item, err))
+        if (!database_facts(from, true, &item->facts, err) ||
+                !database_open(to_path, DATABASE_CREATE, &to, err) ||
+                !database_run(to, "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF", err) ||
+                !run_backup(b, from, to, item, err))
                 return false;
         return true;
 }
@@ -298,8 +309,9 @@ static bool copy_loose(Backup *b, SetItem *item, const char *to_path, Err *err) 
         if (!open_copy(to_path, &fd, err))
                 return false;
         if (st.st_size > MEGABYTE) {
-                if (!page_source_open(item->path, false, &source, err) || !database_run(source.db, "COMMIT", err) ||
-                    !pages_copy(&source, fd, to_path, b->watch.cancel, &written, err))
+                if (!page_source_open(item->path, false, &source, err) ||
+                        !database_run(source.db, "COMMIT", err) ||
+                        !pages_copy(&source, fd, to_path, b->watch.cancel, &written, err))
                         return false;
                 page_source_done(&source);
         }
@@ -316,7 +328,7 @@ static bool begin_hold(Backup *b, size_t index, bool *ret_wal, Err *err) {
         scoped(free_str) char *mode = NULL;
         int64_t tables;
         if (!database_open(b->set.items[index].path, DATABASE_READ_WRITE, hold, err) ||
-            !database_text(*hold, "PRAGMA journal_mode", &mode, err))
+                !database_text(*hold, "PRAGMA journal_mode", &mode, err))
                 return false;
         *ret_wal = strcmp(mode, "wal") == 0;
         if (!*ret_wal)
@@ -337,22 +349,26 @@ bool sync_file(const char *path, Err *err) {
 static bool count_in_copy(SetItem *item, const char *path, Err *err) {
         scoped(database_close) sqlite3 *db = NULL;
         DatabaseFacts counted = {0};
-        if (!database_open(path, DATABASE_IMMUTABLE, &db, err) || !database_facts(db, true, &counted, err))
+        if (!database_open(path, DATABASE_IMMUTABLE, &db, err) ||
+                !database_facts(db, true, &counted, err))
                 return false;
         bool same = counted.page_count == item->facts.page_count &&
                     strcmp(counted.schema_sha256, item->facts.schema_sha256) == 0;
         str_replace_owned(&counted.journal_mode, TAKE(item->facts.journal_mode));
         database_facts_done(&item->facts);
         item->facts = counted;
-        return same || err_fail(err, ERR_CORRUPT, "the copy of database '%s' is not like it", item->path);
+        return same ||
+               err_fail(err, ERR_CORRUPT, "the copy of database '%s' is not like it", item->path);
 }
 
 /* "sqlite-pocket.db" for the slug "pocket.db" as for "pocket". */
 char *database_object_name(const Set *set, const char *slug) {
-        scoped(free_str) char *stem = str_copy_n(slug, strlen(slug) - (str_ends(slug, ".db") ? 3 : 0));
+        scoped(free_str) char *stem =
+                str_copy_n(slug, strlen(slug) - (str_ends(slug, ".db") ? 3 : 0));
         scoped(free_str) char *name = str_format("sqlite-%s.db", stem);
         const Object *other = set_object_named(set, name);
-        return other && !str_equal(other->content, slug) ? str_format("sqlite-%s.db", slug) : TAKE(name);
+        return other && !str_equal(other->content, slug) ? str_format("sqlite-%s.db", slug)
+                                                         : TAKE(name);
 }
 
 bool first_pass_database(Backup *b, size_t index, Err *err) {
@@ -364,8 +380,10 @@ bool first_pass_database(Backup *b, size_t index, Err *err) {
                 return err_context(err, "backing up database '%s'", item->path);
         if (!wal)
                 database_close(&b->holds[index]);
-        bool ok = wal ? copy_held(b, index, path, err) : copy_loose(b, item, path, err) && count_in_copy(item, path, err);
-        if (!ok || !sync_file(path, err) || !put_file_object(&b->set, name, OBJECT_SQLITE, item->slug, err))
+        bool ok = wal ? copy_held(b, index, path, err)
+                      : copy_loose(b, item, path, err) && count_in_copy(item, path, err);
+        if (!ok || !sync_file(path, err) ||
+                !put_file_object(&b->set, name, OBJECT_SQLITE, item->slug, err))
                 return err_context(err, "backing up database '%s'", item->path);
         return true;
 }
@@ -379,7 +397,8 @@ bool backup_first_pass(Backup *b, Err *err) {
                         return false;
                 if (!item->present)
                         continue;
-                bool ok = item->kind == CONTENT_SQLITE ? first_pass_database(b, i, err) : first_pass_path(b, item, err);
+                bool ok = item->kind == CONTENT_SQLITE ? first_pass_database(b, i, err)
+                                                       : first_pass_path(b, item, err);
                 if (!ok)
                         return err_context(err, "backing up '%s'", item->slug);
         }

@@ -19,7 +19,8 @@ static char *quoted(const char *text) {
 }
 
 static void path_lines(Str *s, const Set *set, const SetItem *item) {
-        scoped(free_str) char *into = item->is_file ? path_dirname(item->path) : str_copy(item->path);
+        scoped(free_str) char *into =
+                item->is_file ? path_dirname(item->path) : str_copy(item->path);
         scoped(free_str) char *place = quoted(into);
         const Object *paths = set_object(set, OBJECT_PATHS, item->slug);
         const Object *delta = set_object(set, OBJECT_DELTA, item->slug);
@@ -30,25 +31,35 @@ static void path_lines(Str *s, const Set *set, const SetItem *item) {
                 return;
         str_addf(s, "mkdir -p %s\n", place);
         if (paths)
-                str_addf(s, "tar --zstd --xattrs --xattrs-include='*' --acls --numeric-owner -xpf %s -C %s\n", paths->name, place);
+                str_addf(s,
+                        "tar --zstd --xattrs --xattrs-include='*' --acls --numeric-owner -xpf %s "
+                        "-C %s\n",
+                        paths->name, place);
         if (deleted)
-                str_addf(s, "( from=\"$PWD\"; cd %s && xargs -0 -r rm -rf -- < \"$from\"/%s )\n", place, deleted->name);
+                str_addf(s, "( from=\"$PWD\"; cd %s && xargs -0 -r rm -rf -- < \"$from\"/%s )\n",
+                        place, deleted->name);
         if (delta)
-                str_addf(s, "tar --zstd --xattrs --xattrs-include='*' --acls --numeric-owner -xpf %s -C %s\n", delta->name, place);
+                str_addf(s,
+                        "tar --zstd --xattrs --xattrs-include='*' --acls --numeric-owner -xpf %s "
+                        "-C %s\n",
+                        delta->name, place);
 }
 
 static void database_lines(Str *s, const Set *set, const SetItem *item) {
         scoped(free_str) char *place = quoted(item->path);
         const Object *object = set_object(set, OBJECT_SQLITE, item->slug);
         if (!item->within)
-                str_addf(s, "for f in '' -wal -shm -journal; do if [ -e %s$f ]; then mv %s$f %s.before-restore$f; fi; done\n", place, place,
-                         place);
+                str_addf(s,
+                        "for f in '' -wal -shm -journal; do if [ -e %s$f ]; then mv %s$f "
+                        "%s.before-restore$f; fi; done\n",
+                        place, place, place);
         if (!object || !item->present)
                 return;
         str_addf(s, "sqlite3 %s 'pragma integrity_check'\n", object->name);
         str_addf(s, "cp %s %s\n", object->name, place);
         str_addf(s, "chmod %04o %s\n", item->mode, place);
-        str_addf(s, "if [ \"$(id -u)\" = 0 ]; then chown %u:%u %s; fi\n", item->uid, item->gid, place);
+        str_addf(s, "if [ \"$(id -u)\" = 0 ]; then chown %u:%u %s; fi\n", item->uid, item->gid,
+                place);
 }
 
 static void config_lines(Str *s, const Set *set) {
@@ -56,7 +67,8 @@ static void config_lines(Str *s, const Set *set) {
         json_t *belongs;
         if (!set->config || json_object_size(set->config) == 0)
                 return;
-        str_add(s, "\n# Configuration, as it was (these lines are comments: look before you overwrite):\n"
+        str_add(s, "\n# Configuration, as it was (these lines are comments: look before you "
+                   "overwrite):\n"
                    "#   mkdir config && tar --zstd -xpf config.tar.zst -C config\n");
         json_object_foreach(set->config, name, belongs) {
                 scoped(free_str) char *from = str_format("config/%s", name);
@@ -71,11 +83,14 @@ static char *info_text(const Set *set) {
         scoped(free_str) char *taken = time_text(set->taken_ms);
         scoped(free_str) char *version = str_printable(set->version, false);
         str_addf(&s,
-                 "# Backup '%s' of %s %s, taken %s on %s.\n"
-                 "# It can be restored without Belay. Stop the service, change into this directory, and run what\n"
-                 "# follows (it is a shell script). What is there now is moved aside to <name>.before-restore.\n"
-                 "# It needs tar, zstd and sqlite3. `sha256sum` of each file is in MANIFEST.json.\n\nset -e\n",
-                 set->id, set->service, version, taken, set->host ? set->host : "?");
+                "# Backup '%s' of %s %s, taken %s on %s.\n"
+                "# It can be restored without Belay. Stop the service, change into this directory, "
+                "and run what\n"
+                "# follows (it is a shell script). What is there now is moved aside to "
+                "<name>.before-restore.\n"
+                "# It needs tar, zstd and sqlite3. `sha256sum` of each file is in "
+                "MANIFEST.json.\n\nset -e\n",
+                set->id, set->service, version, taken, set->host ? set->host : "?");
         for (size_t i = 0; i < set->n_items; i++) {
                 if (set->items[i].kind != CONTENT_PATH)
                         continue;
@@ -98,5 +113,6 @@ bool write_backup_info(Set *set, Err *err) {
         static const char name[] = "BACKUP_INFO.txt";
         scoped(free_str) char *text = info_text(set);
         scoped(free_str) char *path = set_path(set, name);
-        return file_write_durable(path, text, strlen(text), 0600, err) && put_file_object(set, name, OBJECT_OTHER, NULL, err);
+        return file_write_durable(path, text, strlen(text), 0600, err) &&
+               put_file_object(set, name, OBJECT_OTHER, NULL, err);
 }

@@ -73,29 +73,34 @@ static const FileEntry *content_of(const SetItem *item, const FileEntry *entry) 
         return entry->type == FILE_HARDLINK ? file_list_find(&item->list, entry->link) : entry;
 }
 
+static bool same_target(const FileEntry *content, const WalkPlace *place) {
+        char target[4097];
+        ssize_t n = readlinkat(place->dir_fd, place->name, target, sizeof(target) - 1);
+        return n > 0 && strlen(content->link) == (size_t)n &&
+               memcmp(target, content->link, (size_t)n) == 0;
+}
+
+static bool same_shape(const FileEntry *content, const FileEntry *now) {
+        return content && content->type == now->type && content->mode == now->mode &&
+               content->uid == now->uid && content->gid == now->gid && content->size == now->size;
+}
+
 /* Times and inodes may differ (after a restore they do): what counts is what a program reads. */
-static bool same_content(Comparison *c, const FileEntry *listed, const WalkPlace *place, FileEntry *now, bool *ret, Err *err) {
+static bool same_content(Comparison *c, const FileEntry *listed, const WalkPlace *place,
+        FileEntry *now, bool *ret, Err *err) {
         const FileEntry *content = content_of(c->item, listed);
         bool there = true;
-        *ret = false;
-        if (!content || (content->type == FILE_REGULAR) != (now->type == FILE_REGULAR) || content->mode != now->mode ||
-            content->uid != now->uid || content->gid != now->gid || (content->type != now->type))
+        *ret = same_shape(content, now);
+        if (!*ret)
                 return true;
-        if (now->type == FILE_SYMLINK) {
-                char target[4097];
-                ssize_t n = readlinkat(place->dir_fd, place->name, target, sizeof(target) - 1);
-                *ret = n > 0 && strlen(content->link) == (size_t)n && memcmp(target, content->link, (size_t)n) == 0;
-                return true;
-        }
-        *ret = true;
-        if (now->type != FILE_REGULAR || (file_entry_same(listed, now) && !listed->doubtful))
-                return true;
-        *ret = false;
-        if (content->size != now->size)
+        if (now->type == FILE_SYMLINK)
+                *ret = same_target(content, place);
+        if (now->type != FILE_REGULAR || (file_entry_same(listed, now) && !content->doubtful))
                 return true;
         if (!file_content_sum(place, now, &there, err))
                 return false;
-        *ret = there && now->sparse == content->sparse && memcmp(now->sha256, content->sha256, sizeof(now->sha256)) == 0;
+        *ret = there && now->sparse == content->sparse &&
+               memcmp(now->sha256, content->sha256, sizeof(now->sha256)) == 0;
         return true;
 }
 
@@ -120,11 +125,13 @@ static bool compare(void *context, const WalkPlace *place, const struct stat *st
                 return true;
         *(listed ? &c->loss->files_changed : &c->loss->files_added) += 1;
         c->loss->bytes_changed += now.size;
-        say(c->loss, str_format("%s/%s %s", c->item->path, place->path, listed ? "changed" : "is new"));
+        say(c->loss,
+                str_format("%s/%s %s", c->item->path, place->path, listed ? "changed" : "is new"));
         return true;
 }
 
-static bool compare_path(const Set *set, const SetItem *item, bool stop_early, BackupLoss *loss, Err *err) {
+static bool compare_path(
+        const Set *set, const SetItem *item, bool stop_early, BackupLoss *loss, Err *err) {
         scoped(strv_freep) Strv skip = item_databases(set, item);
         Comparison c = {.item = item, .loss = loss, .stop_early = stop_early};
         Walk w = item_walk(item, skip, NULL);
@@ -150,12 +157,14 @@ static bool pages_differ(const Set *set, const SetItem *item, bool *ret, Err *er
         scoped(free_str) char *path = object ? set_path(set, object->name) : NULL;
         scoped(close_fd) int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
         if (fd < 0)
-                return err_fail(err, ERR_CORRUPT, "the copy of database '%s' is missing", item->path);
+                return err_fail(
+                        err, ERR_CORRUPT, "the copy of database '%s' is missing", item->path);
         for (unsigned i = 0; i < 3; i++) {
                 scoped(page_source_done) PageSource source = {.wal = {.fd = -1}};
                 bool same = false, steady = false;
-                if (!page_source_open(item->path, false, &source, err) || !pages_equal(&source, fd, &same, err) ||
-                    !page_source_steady(&source, &steady, err))
+                if (!page_source_open(item->path, false, &source, err) ||
+                        !pages_equal(&source, fd, &same, err) ||
+                        !page_source_steady(&source, &steady, err))
                         return false;
                 *ret = !same;
                 if (steady)
@@ -172,7 +181,8 @@ static int64_t rows_of(const DatabaseFacts *facts, const char *table) {
         return -1;
 }
 
-static void table_differs(BackupLoss *loss, const SetItem *item, const char *table, int64_t then, int64_t now) {
+static void table_differs(
+        BackupLoss *loss, const SetItem *item, const char *table, int64_t then, int64_t now) {
         LossTable one = {str_copy(item->slug), str_copy(table), then, now};
         PUSH(loss->tables, loss->n_tables, one);
         if (now < then) {
@@ -182,11 +192,14 @@ static void table_differs(BackupLoss *loss, const SetItem *item, const char *tab
                 loss->rows_more += now - (then < 0 ? 0 : then);
         }
         if (now < 0)
-                say(loss, str_format("%s: table %s is gone (%" PRId64 " rows then)", item->slug, table, then));
+                say(loss, str_format("%s: table %s is gone (%" PRId64 " rows then)", item->slug,
+                                  table, then));
         else if (then < 0)
-                say(loss, str_format("%s: table %s is new, %" PRId64 " rows", item->slug, table, now));
+                say(loss, str_format(
+                                  "%s: table %s is new, %" PRId64 " rows", item->slug, table, now));
         else
-                say(loss, str_format("%s: %s had %" PRId64 " rows then, %" PRId64 " now", item->slug, table, then, now));
+                say(loss, str_format("%s: %s had %" PRId64 " rows then, %" PRId64 " now",
+                                  item->slug, table, then, now));
 }
 
 static void compare_rows(BackupLoss *loss, const SetItem *item, const DatabaseFacts *now) {
@@ -203,8 +216,8 @@ static void compare_rows(BackupLoss *loss, const SetItem *item, const DatabaseFa
 
 static bool live_facts(const SetItem *item, DatabaseFacts *ret, Err *err) {
         scoped(database_close) sqlite3 *db = NULL;
-        return database_open(item->path, DATABASE_READ_WRITE, &db, err) && database_run(db, "BEGIN", err) &&
-               database_facts(db, true, ret, err);
+        return database_open(item->path, DATABASE_READ_WRITE, &db, err) &&
+               database_run(db, "BEGIN", err) && database_facts(db, true, ret, err);
 }
 
 /* A live database that cannot be read is a difference, not an error: a restore is what mends it. */
@@ -231,7 +244,8 @@ static bool vanished_or_new(BackupLoss *loss, const SetItem *item, bool there, b
         return true;
 }
 
-static bool compare_database(const Set *set, const SetItem *item, bool stop_early, BackupLoss *loss, Err *err) {
+static bool compare_database(
+        const Set *set, const SetItem *item, bool stop_early, BackupLoss *loss, Err *err) {
         scoped(database_facts_done) DatabaseFacts now = {0};
         Stamp stamps[STAMP_COUNT];
         Err found = {0};
@@ -262,7 +276,8 @@ static bool compare_database(const Set *set, const SetItem *item, bool stop_earl
 
 /* -- both -- */
 
-static bool compare_all(const char *store, const char *service, const char *id, bool stop_early, BackupLoss *loss, Err *err) {
+static bool compare_all(const char *store, const char *service, const char *id, bool stop_early,
+        BackupLoss *loss, Err *err) {
         scoped(set_done) Set set = {0};
         if (!store_load(store, service, id, &set, err))
                 return false;
@@ -272,8 +287,9 @@ static bool compare_all(const char *store, const char *service, const char *id, 
                 return false;
         for (size_t i = 0; i < set.n_items && !(stop_early && loss->changed); i++) {
                 const SetItem *item = &set.items[i];
-                bool ok = item->kind == CONTENT_SQLITE ? compare_database(&set, item, stop_early, loss, err)
-                                                       : compare_path(&set, item, stop_early, loss, err);
+                bool ok = item->kind == CONTENT_SQLITE
+                                  ? compare_database(&set, item, stop_early, loss, err)
+                                  : compare_path(&set, item, stop_early, loss, err);
                 if (!ok)
                         return err_context(err, "comparing '%s' with backup '%s'", item->slug, id);
         }
@@ -288,7 +304,8 @@ bool backup_changed(const char *store, const char *service, const char *id, bool
         return true;
 }
 
-bool backup_loss(const char *store, const char *service, const char *id, BackupLoss *ret, Err *err) {
+bool backup_loss(
+        const char *store, const char *service, const char *id, BackupLoss *ret, Err *err) {
         scoped(backup_loss_done) BackupLoss loss = {0};
         if (!compare_all(store, service, id, false, &loss, err))
                 return false;
@@ -300,18 +317,21 @@ bool backup_loss(const char *store, const char *service, const char *id, BackupL
 /* -- has anything been written in between? -- */
 
 static void add_stat(Sha256 *sum, const char *path, const struct stat *st) {
-        scoped(free_str) char *line =
-                str_format("%s %" PRIu64 " %" PRId64 " %" PRId64 ".%ld %" PRId64 ".%ld %o %u %u\n", path, (uint64_t)st->st_ino,
-                           (int64_t)st->st_size, (int64_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
-                           (int64_t)st->st_ctim.tv_sec, st->st_ctim.tv_nsec, st->st_mode, st->st_uid, st->st_gid);
+        scoped(free_str) char *line = str_format("%s %" PRIu64 " %" PRId64 " %" PRId64
+                                                 ".%ld %" PRId64 ".%ld %o %u %u\n",
+                path, (uint64_t)st->st_ino, (int64_t)st->st_size, (int64_t)st->st_mtim.tv_sec,
+                st->st_mtim.tv_nsec, (int64_t)st->st_ctim.tv_sec, st->st_ctim.tv_nsec, st->st_mode,
+                st->st_uid, st->st_gid);
         sha256_add(sum, line, strlen(line));
 }
 
 /* Readers of a database write to its -shm, and sidecars come and go: neither says that data was written. */
 static bool add_entry(void *context, const WalkPlace *place, const struct stat *st, Err *err) {
         (void)err;
-        bool empty_sidecar = st->st_size == 0 && (str_ends(place->path, "-wal") || str_ends(place->path, "-journal"));
-        if (!S_ISDIR(st->st_mode) && !S_ISSOCK(st->st_mode) && !str_ends(place->path, "-shm") && !empty_sidecar)
+        bool empty_sidecar = st->st_size == 0 &&
+                             (str_ends(place->path, "-wal") || str_ends(place->path, "-journal"));
+        if (!S_ISDIR(st->st_mode) && !S_ISSOCK(st->st_mode) && !str_ends(place->path, "-shm") &&
+                !empty_sidecar)
                 add_stat(context, place->path, st);
         return true;
 }
@@ -323,8 +343,9 @@ static bool add_database(Sha256 *sum, const char *path, Err *err) {
         for (size_t i = 0; i < STAMP_COUNT; i++) {
                 if (i != STAMP_DB && stamps[i].size <= 0)
                         continue;
-                scoped(free_str) char *line = str_format("%zu %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu64 "\n", i, stamps[i].size,
-                                                         stamps[i].mtime_ns, stamps[i].ctime_ns, stamps[i].inode);
+                scoped(free_str) char *line = str_format("%zu %" PRId64 " %" PRId64 " %" PRId64
+                                                         " %" PRIu64 "\n",
+                        i, stamps[i].size, stamps[i].mtime_ns, stamps[i].ctime_ns, stamps[i].inode);
                 sha256_add(sum, line, strlen(line));
         }
         return true;
@@ -343,8 +364,12 @@ bool backup_fingerprint(const Service *service, char **ret, Err *err) {
                 sha256_add(sum, content->path, strlen(content->path) + 1);
                 if (!there)
                         continue;
-                Walk w = {.root = real, .is_file = !S_ISDIR(st.st_mode), .visit = add_entry, .context = sum};
-                bool ok = content->kind == CONTENT_SQLITE ? add_database(sum, real, err) : walk(&w, err);
+                Walk w = {.root = real,
+                        .is_file = !S_ISDIR(st.st_mode),
+                        .visit = add_entry,
+                        .context = sum};
+                bool ok = content->kind == CONTENT_SQLITE ? add_database(sum, real, err)
+                                                          : walk(&w, err);
                 if (!ok)
                         return err_context(err, "looking at '%s'", content->path);
         }

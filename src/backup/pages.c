@@ -12,7 +12,8 @@
 enum { CHUNK = 1024 * 1024, PIECE = 4096 };
 
 static bool file_of(sqlite3 *db, sqlite3_file **ret, Err *err) {
-        if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, ret) == SQLITE_OK && (*ret)->pMethods)
+        if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, ret) == SQLITE_OK &&
+                (*ret)->pMethods)
                 return true;
         return err_fail(err, ERR_BUG, "SQLite does not show its file");
 }
@@ -29,7 +30,7 @@ static bool measure(PageSource *source, Err *err) {
         int64_t page_size;
         sqlite3_int64 bytes;
         if (!database_text(source->db, "PRAGMA journal_mode", &mode, err) ||
-            !database_int(source->db, "PRAGMA page_size", &page_size, err))
+                !database_int(source->db, "PRAGMA page_size", &page_size, err))
                 return false;
         if (source->file->pMethods->xFileSize(source->file, &bytes) != SQLITE_OK)
                 return err_fail(err, ERR_IO, "cannot tell the size of '%s'", source->path);
@@ -46,8 +47,9 @@ static bool measure(PageSource *source, Err *err) {
 
 bool page_source_open(const char *path, bool immediate, PageSource *ret, Err *err) {
         scoped(page_source_done) PageSource source = {.wal = {.fd = -1}, .path = str_copy(path)};
-        if (!database_open(path, DATABASE_READ_WRITE, &source.db, err) || !begin(&source, immediate, err) ||
-            !file_of(source.db, &source.file, err) || !measure(&source, err))
+        if (!database_open(path, DATABASE_READ_WRITE, &source.db, err) ||
+                !begin(&source, immediate, err) || !file_of(source.db, &source.file, err) ||
+                !measure(&source, err))
                 return false;
         *ret = source;
         source = (PageSource){.wal = {.fd = -1}};
@@ -67,7 +69,8 @@ static bool lay_wal_over(PageSource *source, uint64_t at, char *buffer, size_t n
                 size_t page = (size_t)((at + done) / size);
                 if (page >= source->wal.n_frames || source->wal.frames[page] == 0)
                         continue;
-                if (pread(source->wal.fd, buffer + done, size, (off_t)source->wal.frames[page]) != (ssize_t)size)
+                if (pread(source->wal.fd, buffer + done, size, (off_t)source->wal.frames[page]) !=
+                        (ssize_t)size)
                         return err_fail_errno(err, ERR_IO, errno, "reading '%s-wal'", source->path);
         }
         return true;
@@ -78,7 +81,8 @@ bool page_source_read(PageSource *source, uint64_t at, void *buffer, size_t n, E
         /* What lies beyond the end of the file is in the WAL, SQLite has filled it with zeros. */
         if (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ)
                 return err_fail(err, ERR_IO, "reading '%s': %s", source->path, sqlite3_errstr(rc));
-        return source->wal.fd < 0 || source->wal.db_pages == 0 || lay_wal_over(source, at, buffer, n, err);
+        return source->wal.fd < 0 || source->wal.db_pages == 0 ||
+               lay_wal_over(source, at, buffer, n, err);
 }
 
 bool page_source_steady(PageSource *source, bool *ret, Err *err) {
@@ -141,14 +145,14 @@ static bool patch_chunk(const Patch *p, const char *wanted, const char *has, siz
         return true;
 }
 
-static bool read_copy(int fd, uint64_t at, char *to, size_t n, size_t *ret_got, const char *what, Err *err) {
+static bool read_copy(int fd, uint64_t at, char *to, size_t n, size_t *ret_got, Err *err) {
         size_t got = 0;
         while (got < n) {
                 ssize_t part = pread(fd, to + got, n - got, (off_t)(at + got));
                 if (part < 0 && errno == EINTR)
                         continue;
                 if (part < 0)
-                        return err_fail_errno(err, ERR_IO, errno, "reading '%s'", what);
+                        return err_fail_errno(err, ERR_IO, errno, "reading a copy");
                 if (part == 0)
                         break;
                 got += (size_t)part;
@@ -157,9 +161,11 @@ static bool read_copy(int fd, uint64_t at, char *to, size_t n, size_t *ret_got, 
         return true;
 }
 
-static bool copy_chunk(PageSource *source, const Patch *p, char *wanted, char *has, size_t n, Err *err) {
+static bool copy_chunk(
+        PageSource *source, const Patch *p, char *wanted, char *has, size_t n, Err *err) {
         size_t got;
-        if (!page_source_read(source, p->at, wanted, n, err) || !read_copy(p->fd, p->at, has, n, &got, p->what, err))
+        if (!page_source_read(source, p->at, wanted, n, err) ||
+                !read_copy(p->fd, p->at, has, n, &got, err))
                 return false;
         if (got == n && memcmp(wanted, has, n) == 0)
                 return true;
@@ -169,14 +175,16 @@ static bool copy_chunk(PageSource *source, const Patch *p, char *wanted, char *h
         return write_at(p->fd, wanted, n, p->at, p->what, err);
 }
 
-bool pages_copy(PageSource *source, int fd, const char *what, const Cancel *cancel, uint64_t *ret_written, Err *err) {
+bool pages_copy(PageSource *source, int fd, const char *what, const Cancel *cancel,
+        uint64_t *ret_written, Err *err) {
         scoped(free_mem) char *buffers = mem_new(2, CHUNK);
         *ret_written = 0;
         for (uint64_t at = 0; at < source->bytes; at += CHUNK) {
                 Patch p = {fd, what, at, ret_written};
                 size_t n = source->bytes - at < CHUNK ? (size_t)(source->bytes - at) : CHUNK;
                 if (cancel && cancel->requested)
-                        return err_fail(err, ERR_CANCELLED, "copying '%s' was cancelled", source->path);
+                        return err_fail(
+                                err, ERR_CANCELLED, "copying '%s' was cancelled", source->path);
                 if (!copy_chunk(source, &p, buffers, buffers + CHUNK, n, err))
                         return false;
         }
@@ -199,12 +207,13 @@ bool pages_equal(PageSource *source, int fd, bool *ret, Err *err) {
         scoped(free_mem) char *buffers = mem_new(2, CHUNK);
         struct stat st;
         if (fstat(fd, &st) != 0)
-                return err_fail_errno(err, ERR_IO, errno, "looking at the copy of '%s'", source->path);
+                return err_fail_errno(
+                        err, ERR_IO, errno, "looking at the copy of '%s'", source->path);
         *ret = (uint64_t)st.st_size == source->bytes;
         for (uint64_t at = 0; *ret && at < source->bytes; at += CHUNK) {
                 size_t n = source->bytes - at < CHUNK ? (size_t)(source->bytes - at) : CHUNK, got;
                 if (!page_source_read(source, at, buffers, n, err) ||
-                    !read_copy(fd, at, buffers + CHUNK, n, &got, source->path, err))
+                        !read_copy(fd, at, buffers + CHUNK, n, &got, err))
                         return false;
                 if (at == 0 && n >= 512) {
                         mask_counters(buffers);

@@ -15,10 +15,10 @@
 typedef struct WalMap {
         uint32_t page_size, db_pages; /* db_pages: size after the last commit, 0: no commit in it */
         uint32_t salt[2];
-        uint64_t *frames;             /* of page i+1: offset of its data, or 0 */
-        size_t n_frames;              /* room of `frames` */
-        int fd;                       /* of the -wal; -1: none */
-        uint64_t bytes;               /* up to the end of the last commit */
+        uint64_t *frames; /* of page i+1: offset of its data, or 0 */
+        size_t n_frames;  /* room of `frames` */
+        int fd;           /* of the -wal; -1: none */
+        uint64_t bytes;   /* up to the end of the last commit */
 } WalMap;
 
 /* An absent or empty WAL gives an empty map. Reads the -wal only: no locks are on that file. */
@@ -45,7 +45,8 @@ void page_source_done(PageSource *source);
 
 /* Makes the file behind fd (a private copy, open for reading and writing) equal to the source. Counts bytes that
  * had to be written. Not synced. */
-bool pages_copy(PageSource *source, int fd, const char *what, const Cancel *cancel, uint64_t *ret_written, Err *err);
+bool pages_copy(PageSource *source, int fd, const char *what, const Cancel *cancel,
+        uint64_t *ret_written, Err *err);
 /* Is the file (plain database) the same, but for counters that every write changes? */
 bool pages_equal(PageSource *source, int fd, bool *ret, Err *err);
 

@@ -14,8 +14,8 @@ enum { DATABASES_MAX = 200, HEADER_BYTES = 100, ROOM_SLACK = 1024 * 1024, FILE_O
 
 typedef struct Finding {
         BackupPlan *plan;
-        size_t item;         /* the path that is walked */
-        Strv databases;      /* inner names, declared and found */
+        size_t item;    /* the path that is walked */
+        Strv databases; /* inner names, declared and found */
         unsigned found;
         bool said_setuid, said_owner;
         const BackupWatch *watch;
@@ -32,7 +32,8 @@ static unsigned big(const unsigned char *p, unsigned n) {
 static bool parse_header(const unsigned char *h, PlanItem *item) {
         unsigned page_size = big(h + 16, 2);
         page_size = page_size == 1 ? 65536 : page_size;
-        if (memcmp(h, "SQLite format 3", 16) != 0 || page_size < 512 || (page_size & (page_size - 1)) != 0)
+        if (memcmp(h, "SQLite format 3", 16) != 0 || page_size < 512 ||
+                (page_size & (page_size - 1)) != 0)
                 return false;
         item->page_size = page_size;
         item->page_count = (uint32_t)(item->bytes / page_size);
@@ -40,7 +41,9 @@ static bool parse_header(const unsigned char *h, PlanItem *item) {
         return true;
 }
 
-static bool read_header(int fd, unsigned char *h) { return pread(fd, h, HEADER_BYTES, 0) == HEADER_BYTES; }
+static bool read_header(int fd, unsigned char *h) {
+        return pread(fd, h, HEADER_BYTES, 0) == HEADER_BYTES;
+}
 
 static uint64_t wal_bytes(const char *database) {
         scoped(free_str) char *wal = str_format("%s-wal", database);
@@ -56,11 +59,14 @@ static PlanItem *add_item(BackupPlan *plan, ContentKind kind, char *slug, char *
 
 /* -- walking a path -- */
 
-static bool add_found_database(Finding *f, const WalkPlace *place, const struct stat *st, const PlanItem *header, Err *err) {
+static bool add_found_database(Finding *f, const WalkPlace *place, const struct stat *st,
+        const PlanItem *header, Err *err) {
         PlanItem *owner = &f->plan->items[f->item];
         if (++f->found > DATABASES_MAX) {
-                err_fail(err, ERR_REFUSED, "'%s' holds more than %d SQLite databases", owner->path, DATABASES_MAX);
-                return err_hint(err, "Name the ones that matter under backup.contents, and caches not at all.");
+                err_fail(err, ERR_REFUSED, "'%s' holds more than %d SQLite databases", owner->path,
+                        DATABASES_MAX);
+                return err_hint(err,
+                        "Name the ones that matter under backup.contents, and caches not at all.");
         }
         char *slug = str_format("%s.%u", owner->slug, f->found);
         char *path = owner->is_file ? str_copy(owner->path) : path_join(owner->path, place->path);
@@ -75,20 +81,24 @@ static bool add_found_database(Finding *f, const WalkPlace *place, const struct 
         item->journal_mode = str_copy(header->journal_mode);
         item->swap = "with its directory";
         if (st->st_nlink > 1)
-                strv_addf(&f->plan->refusals, "database '%s' has %u names (hard links): no copy of it can be trusted",
-                          path, (unsigned)st->st_nlink);
+                strv_addf(&f->plan->refusals,
+                        "database '%s' has %u names (hard links): no copy of it can be trusted",
+                        path, (unsigned)st->st_nlink);
         strv_add(&f->databases, place->path);
         return true;
 }
 
-static bool look_for_database(Finding *f, const WalkPlace *place, const struct stat *st, bool *ret_is, Err *err) {
+static bool look_for_database(
+        Finding *f, const WalkPlace *place, const struct stat *st, bool *ret_is, Err *err) {
         scoped(close_fd) int fd = -1;
         unsigned char h[HEADER_BYTES];
         PlanItem header = {.bytes = (uint64_t)st->st_size};
         *ret_is = false;
         if (!walk_open_file(place, &fd, err))
-                return err_hint(err, "Every file of a backup must be readable: leave it out, or let Belay read it.");
-        if (fd < 0 || st->st_size < 512 || st->st_size % 512 != 0 || !read_header(fd, h) || !parse_header(h, &header))
+                return err_hint(err, "Every file of a backup must be readable: leave it out, or "
+                                     "let Belay read it.");
+        if (fd < 0 || st->st_size < 512 || st->st_size % 512 != 0 || !read_header(fd, h) ||
+                !parse_header(h, &header))
                 return true;
         *ret_is = true;
         bool ok = add_found_database(f, place, st, &header, err);
@@ -109,14 +119,16 @@ static void look_at_owner(Finding *f, const WalkPlace *place, const struct stat 
         const PlanItem *owner = &f->plan->items[f->item];
         if (S_ISREG(st->st_mode) && (st->st_mode & 06000) && !f->said_setuid) {
                 f->said_setuid = true;
-                strv_addf(&f->plan->warnings, "'%s/%s' has a set-uid or set-gid bit, which a restore leaves out", owner->path,
-                          place->path);
+                strv_addf(&f->plan->warnings,
+                        "'%s/%s' has a set-uid or set-gid bit, which a restore leaves out",
+                        owner->path, place->path);
         }
         if (geteuid() == 0 || f->said_owner || (st->st_uid == geteuid() && in_groups(st->st_gid)))
                 return;
         f->said_owner = true;
-        strv_addf(&f->plan->refusals, "'%s/%s' belongs to another user or group: only root could restore it", owner->path,
-                  place->path);
+        strv_addf(&f->plan->refusals,
+                "'%s/%s' belongs to another user or group: only root could restore it", owner->path,
+                place->path);
 }
 
 static bool is_known_database(const Finding *f, const char *path) {
@@ -152,8 +164,11 @@ static bool walk_item(BackupPlan *plan, size_t at, const BackupWatch *watch, Err
         for (size_t i = 0; i < plan->n_items; i++)
                 if (str_equal(plan->items[i].within, plan->items[at].slug))
                         strv_add(&f.databases, plan->items[i].path + prefix);
-        Walk w = {.root = plan->items[at].path, .is_file = plan->items[at].is_file, .visit = look, .context = &f,
-                  .cancel = watch->cancel};
+        Walk w = {.root = plan->items[at].path,
+                .is_file = plan->items[at].is_file,
+                .visit = look,
+                .context = &f,
+                .cancel = watch->cancel};
         Err found = {0};
         if (walk(&w, &found))
                 return true;
@@ -191,8 +206,9 @@ static bool measure_database(BackupPlan *plan, PlanItem *item, const struct stat
         item->bytes = (uint64_t)st->st_size + wal_bytes(item->path);
         item->files = 1;
         if (st->st_nlink > 1)
-                strv_addf(&plan->refusals, "database '%s' has %u names (hard links): no copy of it can be trusted",
-                          item->path, (unsigned)st->st_nlink);
+                strv_addf(&plan->refusals,
+                        "database '%s' has %u names (hard links): no copy of it can be trusted",
+                        item->path, (unsigned)st->st_nlink);
         if (st->st_size == 0) {
                 item->journal_mode = str_copy("delete");
                 strv_addf(&plan->warnings, "database '%s' is empty", item->path);
@@ -217,13 +233,18 @@ static void look_at_swap(BackupPlan *plan, PlanItem *item) {
         scoped(free_str) char *parent = path_dirname(item->path);
         if (item->within)
                 return;
-        item->swap = item->kind == CONTENT_SQLITE ? "database rename" : item->is_file ? "file rename" : "directory rename";
+        item->swap = item->kind == CONTENT_SQLITE ? "database rename"
+                     : item->is_file              ? "file rename"
+                                                  : "directory rename";
         if (item->present && is_mount_point(item->path))
-                strv_addf(&plan->refusals, "'%s' is a mount point: a restore could not put another in its place. "
-                                           "Name a directory inside of it", item->path);
+                strv_addf(&plan->refusals,
+                        "'%s' is a mount point: a restore could not put another in its place. "
+                        "Name a directory inside of it",
+                        item->path);
         if (access(parent, W_OK | X_OK) != 0)
-                strv_addf(&plan->refusals, "'%s' cannot be written: a restore of '%s' could not be put in its place",
-                          parent, path_basename(item->path));
+                strv_addf(&plan->refusals,
+                        "'%s' cannot be written: a restore of '%s' could not be put in its place",
+                        parent, path_basename(item->path));
 }
 
 /* A path that is a single file may be a database, too. */
@@ -236,7 +257,22 @@ static bool is_database(const char *path) {
         return is;
 }
 
-static bool declare(BackupPlan *plan, const BackupRequest *request, const Content *content, Err *err) {
+static bool measure_declared(BackupPlan *plan, PlanItem *item, const struct stat *st, Err *err) {
+        if (item->kind == CONTENT_PATH && !(item->is_file && is_database(item->path))) {
+                if (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode))
+                        strv_addf(&plan->refusals, "'%s' is neither a directory nor a file",
+                                item->path);
+                return true;
+        }
+        item->kind = CONTENT_SQLITE;
+        item->is_file = false;
+        item->swap = item->within ? item->swap : "database rename";
+        return measure_database(plan, item, st) ||
+               err_fail_errno(err, ERR_IO, errno, "reading '%s'", item->path);
+}
+
+static bool declare(
+        BackupPlan *plan, const BackupRequest *request, const Content *content, Err *err) {
         scoped(free_str) char *real = file_real(content->path);
         struct stat st;
         bool there = false;
@@ -245,7 +281,8 @@ static bool declare(BackupPlan *plan, const BackupRequest *request, const Conten
         const char *path = real ? real : content->path;
         const Content *outer = enclosing(request->service, content, path);
         if (outer && content->kind == CONTENT_PATH) {
-                strv_addf(&plan->warnings, "'%s' is backed up as a part of '%s'", content->path, outer->path);
+                strv_addf(&plan->warnings, "'%s' is backed up as a part of '%s'", content->path,
+                        outer->path);
                 return true;
         }
         PlanItem *item = add_item(plan, content->kind, str_copy(content->slug), str_copy(path));
@@ -254,19 +291,10 @@ static bool declare(BackupPlan *plan, const BackupRequest *request, const Conten
         item->swap = "with its directory";
         item->is_file = there && S_ISREG(st.st_mode);
         look_at_swap(plan, item);
-        if (!there) {
-                strv_addf(&plan->warnings, "'%s' is to be backed up, but there is nothing", content->path);
-                return true;
-        }
-        if (item->kind == CONTENT_PATH && !(item->is_file && is_database(item->path))) {
-                if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-                        strv_addf(&plan->refusals, "'%s' is neither a directory nor a file", content->path);
-                return true;
-        }
-        item->kind = CONTENT_SQLITE;
-        item->is_file = false;
-        item->swap = item->within ? item->swap : "database rename";
-        return measure_database(plan, item, &st) || err_fail_errno(err, ERR_IO, errno, "reading '%s'", path);
+        if (there)
+                return measure_declared(plan, item, &st, err);
+        strv_addf(&plan->warnings, "'%s' is to be backed up, but there is nothing", content->path);
+        return true;
 }
 
 /* -- room -- */
@@ -306,12 +334,14 @@ static bool look_at_room(BackupPlan *plan, Err *err) {
         scoped(free_mem) Disk *disks = NEW_ARRAY(Disk, plan->n_items + 1);
         size_t n = 0;
         dev_t store, data;
-        bool ok = device_of(plan->store, &store, err) && add_need(disks, &n, plan->store, plan->store_needs, err);
+        bool ok = device_of(plan->store, &store, err) &&
+                  add_need(disks, &n, plan->store, plan->store_needs, err);
         bool shared = false;
         for (size_t i = 0; ok && i < plan->n_items; i++) {
                 scoped(free_str) char *parent = path_dirname(plan->items[i].path);
                 ok = device_of(parent, &data, err) &&
-                     add_need(disks, &n, parent, plan->items[i].bytes + plan->items[i].files * 4096, err);
+                     add_need(disks, &n, parent, plan->items[i].bytes + plan->items[i].files * 4096,
+                             err);
                 shared |= ok && data == store;
         }
         for (size_t i = 0; i < n; i++) {
@@ -321,14 +351,17 @@ static bool look_at_room(BackupPlan *plan, Err *err) {
                 if (ok && bytes < disks[i].needs) {
                         scoped(free_str) char *needs = bytes_text(disks[i].needs);
                         scoped(free_str) char *has = bytes_text(bytes);
-                        strv_addf(&plan->refusals, "the disk of '%s' has %s free; backup and a restore need up to %s", disks[i].path, has,
-                                  needs);
+                        strv_addf(&plan->refusals,
+                                "the disk of '%s' has %s free; backup and a restore need up to %s",
+                                disks[i].path, has, needs);
                 }
                 free(disks[i].path);
         }
         if (ok && shared)
-                strv_addf(&plan->warnings, "the store '%s' is on the disk of the data: if that disk dies, both are gone",
-                          plan->store);
+                strv_addf(&plan->warnings,
+                        "the store '%s' is on the disk of the data: if that disk dies, both are "
+                        "gone",
+                        plan->store);
         return ok && disk_free(plan->store, &plan->store_free, err);
 }
 
@@ -347,8 +380,9 @@ static bool look_at_store(BackupPlan *plan, const BackupRequest *request, Err *e
         real = file_real(request->store);
         for (size_t i = 0; real && i < plan->n_items; i++)
                 if (plan->items[i].kind == CONTENT_PATH && is_inside(real, plan->items[i].path))
-                        strv_addf(&plan->refusals, "the store '%s' lies inside of '%s', which it is to hold", real,
-                                  plan->items[i].path);
+                        strv_addf(&plan->refusals,
+                                "the store '%s' lies inside of '%s', which it is to hold", real,
+                                plan->items[i].path);
         return true;
 }
 

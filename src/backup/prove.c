@@ -15,12 +15,14 @@ enum { READ_BYTES = 1024 * 1024, DOUBT_MS = 2000, SETTLE_BYTES = 4 * 1024 * 1024
 
 /* -- level 1 -- */
 
-static bool sum_from_disk(const char *path, uint64_t *ret_bytes, char ret_hex[65], const BackupWatch *watch, Err *err) {
+static bool sum_from_disk(const char *path, uint64_t *ret_bytes, char ret_hex[65],
+        const BackupWatch *watch, Err *err) {
         scoped(close_fd) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         scoped(sha256_freep) Sha256 *sum = sha256_new();
         scoped(free_mem) char *buffer = mem_new(READ_BYTES, 1);
         if (fd < 0)
-                return err_fail_errno(err, errno == ENOENT ? ERR_CORRUPT : ERR_IO, errno, "opening '%s'", path);
+                return err_fail_errno(
+                        err, errno == ENOENT ? ERR_CORRUPT : ERR_IO, errno, "opening '%s'", path);
         file_forget(fd);
         *ret_bytes = 0;
         for (;;) {
@@ -58,7 +60,8 @@ static bool no_sidecars(const char *path, Err *err) {
         for (size_t i = 0; i < COUNT_OF(endings); i++) {
                 scoped(free_str) char *sidecar = str_format("%s%s", path, endings[i]);
                 if (file_exists(sidecar))
-                        return err_fail(err, ERR_CORRUPT, "'%s' lies beside the copy: the copy is not finished", sidecar);
+                        return err_fail(err, ERR_CORRUPT,
+                                "'%s' lies beside the copy: the copy is not finished", sidecar);
         }
         return true;
 }
@@ -69,7 +72,8 @@ static bool same_rows(const DatabaseFacts *a, const DatabaseFacts *b) {
         if (a->n_tables != b->n_tables)
                 return false;
         for (size_t i = 0; i < a->n_tables; i++)
-                if (strcmp(a->tables[i].name, b->tables[i].name) != 0 || a->tables[i].rows != b->tables[i].rows)
+                if (strcmp(a->tables[i].name, b->tables[i].name) != 0 ||
+                        a->tables[i].rows != b->tables[i].rows)
                         return false;
         return true;
 }
@@ -80,17 +84,21 @@ static bool prove_database(const Set *set, const SetItem *item, Err *err) {
         scoped(database_close) sqlite3 *db = NULL;
         scoped(database_facts_done) DatabaseFacts facts = {0};
         if (!path)
-                return err_fail(err, ERR_CORRUPT, "the copy of database '%s' is missing", item->path);
-        if (!no_sidecars(path, err) || !database_open(path, DATABASE_IMMUTABLE, &db, err) || !database_check(db, err) ||
-            !database_facts(db, item->facts.counted, &facts, err))
+                return err_fail(
+                        err, ERR_CORRUPT, "the copy of database '%s' is missing", item->path);
+        if (!no_sidecars(path, err) || !database_open(path, DATABASE_IMMUTABLE, &db, err) ||
+                !database_check(db, err) || !database_facts(db, item->facts.counted, &facts, err))
                 return false;
         if (facts.page_count == item->facts.page_count && same_rows(&facts, &item->facts) &&
-            strcmp(facts.schema_sha256, item->facts.schema_sha256) == 0)
+                strcmp(facts.schema_sha256, item->facts.schema_sha256) == 0)
                 return true;
-        return err_fail(err, ERR_CORRUPT, "the copy of database '%s' differs from it in pages, schema or rows", item->path);
+        return err_fail(err, ERR_CORRUPT,
+                "the copy of database '%s' differs from it in pages, schema or rows", item->path);
 }
 
-static bool is_archive(const Object *object) { return object->kind == OBJECT_PATHS || object->kind == OBJECT_DELTA; }
+static bool is_archive(const Object *object) {
+        return object->kind == OBJECT_PATHS || object->kind == OBJECT_DELTA;
+}
 
 bool set_prove(const Set *set, int level, const BackupWatch *watch, Err *err) {
         for (size_t i = 0; i < set->n_objects; i++) {
@@ -119,28 +127,33 @@ bool set_prove(const Set *set, int level, const BackupWatch *watch, Err *err) {
  * milliseconds, and stores through a shared mapping count once until they are written back). Comparing all such files
  * by content in the gap could take long, so those that have come to rest are compared now.
  */
-static bool settle_one(const SetItem *item, int root, FileEntry *entry, int64_t trusted_before_ns, Err *err) {
+static bool settle_one(
+        const SetItem *item, int root, FileEntry *entry, int64_t trusted_before_ns, Err *err) {
         struct stat st;
         scoped(free_str) char *dir = path_dirname(entry->path);
         scoped(close_fd) int dir_fd = open_beneath(root, dir, O_RDONLY | O_DIRECTORY, 0, true);
         scoped(file_entry_done) FileEntry now = {0};
         WalkPlace place = {dir_fd, path_basename(entry->path), entry->path};
         bool there;
-        if (dir_fd < 0 || fstatat(dir_fd, place.name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        if (dir_fd < 0 || fstatat(dir_fd, place.name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+                !S_ISREG(st.st_mode))
                 return true; /* the second pass will see */
         if (!file_entry_of(entry->path, &st, &now, err))
                 return false;
-        if (!file_entry_same(entry, &now) || now.ctime_ns >= trusted_before_ns || now.mtime_ns >= trusted_before_ns)
+        if (!file_entry_same(entry, &now) || now.ctime_ns >= trusted_before_ns ||
+                now.mtime_ns >= trusted_before_ns)
                 return true;
         if (!file_content_sum(&place, &now, &there, err))
                 return err_context(err, "reading '%s/%s' again", item->path, entry->path);
-        if (there && file_entry_same(entry, &now) && memcmp(entry->sha256, now.sha256, sizeof(now.sha256)) == 0)
+        if (there && file_entry_same(entry, &now) &&
+                memcmp(entry->sha256, now.sha256, sizeof(now.sha256)) == 0)
                 entry->doubtful = false;
         return true;
 }
 
 static bool settle_item(const SetItem *item, Err *err) {
-        scoped(free_str) char *dir = item->is_file ? path_dirname(item->path) : str_copy(item->path);
+        scoped(free_str) char *dir =
+                item->is_file ? path_dirname(item->path) : str_copy(item->path);
         scoped(close_fd) int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         int64_t trusted_before = kernel_now_ns() - doubt_ns;
         if (root < 0)
@@ -149,7 +162,7 @@ static bool settle_item(const SetItem *item, Err *err) {
                 return false;
         for (size_t i = 0; i < item->list.n; i++)
                 if (item->list.items[i].doubtful && item->list.items[i].type == FILE_REGULAR &&
-                    !settle_one(item, root, &item->list.items[i], trusted_before, err))
+                        !settle_one(item, root, &item->list.items[i], trusted_before, err))
                         return false;
         return true;
 }
@@ -181,7 +194,8 @@ static bool settle(Backup *b, Err *err) {
 bool backup_prove(Backup *b, int level, Err *err) {
         if (b->set.pass >= 1)
                 return true;
-        if (!settle(b, err) || !set_write_files(&b->set, FILES_PASS1, false, err) || !dir_sync(b->set.dir, err))
+        if (!settle(b, err) || !set_write_files(&b->set, FILES_PASS1, false, err) ||
+                !dir_sync(b->set.dir, err))
                 return false;
         b->set.pass = 1;
         if (!set_prove(&b->set, level, &b->watch, err)) {

@@ -23,7 +23,7 @@ static bool checkpoint(const char *path, Err *err) {
         scoped(database_close) sqlite3 *db = NULL;
         int64_t busy;
         if (!database_open(path, DATABASE_READ_WRITE, &db, err) ||
-            !database_int(db, "PRAGMA wal_checkpoint(TRUNCATE)", &busy, err))
+                !database_int(db, "PRAGMA wal_checkpoint(TRUNCATE)", &busy, err))
                 return false;
         if (busy != 0)
                 return err_fail(err, ERR_BUSY, "somebody has the copy '%s' open", path);
@@ -62,17 +62,21 @@ static bool wal_left(const Set *set, const Object *wal, bool *ret_left, Err *err
         if (!*ret_left)
                 return true;
         return file_sha256(path, hex, err) &&
-               (strcmp(hex, wal->sha256) == 0 || err_fail(err, ERR_CORRUPT, "'%s' is not what was written", path));
+               (strcmp(hex, wal->sha256) == 0 ||
+                       err_fail(err, ERR_CORRUPT, "'%s' is not what was written", path));
 }
 
 static bool take_facts(SetItem *item, const char *path, Err *err) {
         scoped(database_close) sqlite3 *db = NULL;
         scoped(database_facts_done) DatabaseFacts facts = {0};
-        if (!database_open(path, DATABASE_IMMUTABLE, &db, err) || !database_facts(db, true, &facts, err))
+        if (!database_open(path, DATABASE_IMMUTABLE, &db, err) ||
+                !database_facts(db, true, &facts, err))
                 return false;
-        if (facts.page_count != item->facts.page_count || strcmp(facts.schema_sha256, item->facts.schema_sha256) != 0)
-                return err_fail(err, ERR_CORRUPT, "the merged copy of database '%s' differs from it in pages or schema",
-                                item->path);
+        if (facts.page_count != item->facts.page_count ||
+                strcmp(facts.schema_sha256, item->facts.schema_sha256) != 0)
+                return err_fail(err, ERR_CORRUPT,
+                        "the merged copy of database '%s' differs from it in pages or schema",
+                        item->path);
         str_replace_owned(&facts.journal_mode, TAKE(item->facts.journal_mode));
         database_facts_done(&item->facts);
         item->facts = facts;
@@ -81,9 +85,11 @@ static bool take_facts(SetItem *item, const char *path, Err *err) {
 }
 
 static bool merge_database(Set *set, SetItem *item, Err *err) {
-        Object *wal = set_object(set, OBJECT_WAL, item->slug), *object = set_object(set, OBJECT_SQLITE, item->slug);
+        Object *wal = set_object(set, OBJECT_WAL, item->slug),
+               *object = set_object(set, OBJECT_SQLITE, item->slug);
         if (!object)
-                return err_fail(err, ERR_CORRUPT, "the copy of database '%s' is missing", item->path);
+                return err_fail(
+                        err, ERR_CORRUPT, "the copy of database '%s' is missing", item->path);
         scoped(free_str) char *name = str_copy(object->name);
         scoped(free_str) char *path = set_path(set, name);
         bool left = false;
@@ -104,27 +110,32 @@ static bool merge_database(Set *set, SetItem *item, Err *err) {
 
 bool set_merge_databases(Set *set, Err *err) {
         for (size_t i = 0; i < set->n_items; i++)
-                if (set->items[i].kind == CONTENT_SQLITE && set->items[i].present && !merge_database(set, &set->items[i], err))
-                        return err_context(err, "merging the copy of database '%s'", set->items[i].path);
+                if (set->items[i].kind == CONTENT_SQLITE && set->items[i].present &&
+                        !merge_database(set, &set->items[i], err))
+                        return err_context(
+                                err, "merging the copy of database '%s'", set->items[i].path);
         return true;
 }
 
 /* -- paths -- */
 
-static bool compress(const char *from, const char *to, const Object *object, ZWriter **w, Err *err) {
+static bool compress(
+        const char *from, const char *to, const Object *object, ZWriter **w, Err *err) {
         scoped(zreader_freep) ZReader *r = NULL;
         scoped(free_mem) char *buffer = mem_new(COPY_BYTES, 1);
         StreamSum sum;
         size_t got = 1;
         if (!file_unlink(to, err) || !zreader_open(from, false, object->plain_bytes, &r, err) ||
-            !zwriter_open(to, true, w, err))
+                !zwriter_open(to, true, w, err))
                 return false;
         while (got > 0)
-                if (!zreader_get(r, buffer, COPY_BYTES, &got, err) || !zwriter_add(*w, buffer, got, err))
+                if (!zreader_get(r, buffer, COPY_BYTES, &got, err) ||
+                        !zwriter_add(*w, buffer, got, err))
                         return false;
         if (!zreader_end(r, &sum, err))
                 return false;
-        return strcmp(sum.sha256, object->sha256) == 0 || err_fail(err, ERR_CORRUPT, "'%s' is not what was written", from);
+        return strcmp(sum.sha256, object->sha256) == 0 ||
+               err_fail(err, ERR_CORRUPT, "'%s' is not what was written", from);
 }
 
 static bool compress_delta(Set *set, const SetItem *item, Err *err) {
@@ -167,8 +178,8 @@ static bool merge(Backup *b, Err *err) {
         count_items(set);
         set_drop_object(set, FILES_PASS1);
         set_drop_object(set, FILES_PASS2);
-        if (!set_write_files(set, FILES_NAME, false, err) || !write_backup_info(set, err) || !dir_sync(set->dir, err) ||
-            !set_prove(set, 2, &b->watch, err))
+        if (!set_write_files(set, FILES_NAME, false, err) || !write_backup_info(set, err) ||
+                !dir_sync(set->dir, err) || !set_prove(set, 2, &b->watch, err))
                 return false;
         set->level = 2;
         set->pass = 3;
@@ -199,14 +210,17 @@ static char *published_name(const Set *set) {
         scoped(free_str) char *time = time_name(set->taken_ms);
         scoped(free_str) char *version = str_copy_n(set->version, strnlen(set->version, 80));
         for (char *p = version; *p; p++)
-                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+_", *p))
+                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+_",
+                            *p))
                         *p = '_';
         return str_format("%s-%s-%s", time, version, set->id);
 }
 
 static bool fill_published(const Set *set, const char *dir, Published *ret) {
-        *ret = (Published){
-                .id = str_copy(set->id), .name = str_copy(path_basename(dir)), .dir = str_copy(dir), .level = set->level};
+        *ret = (Published){.id = str_copy(set->id),
+                .name = str_copy(path_basename(dir)),
+                .dir = str_copy(dir),
+                .level = set->level};
         for (size_t i = 0; i < set->n_objects; i++)
                 ret->bytes += set->objects[i].bytes;
         return true;
@@ -215,7 +229,8 @@ static bool fill_published(const Set *set, const char *dir, Published *ret) {
 bool backup_merge_publish(Backup *b, Published *ret, Err *err) {
         Set *set = &b->set;
         if (set->pass < 2)
-                return err_fail(err, ERR_BUG, "publishing backup '%s' without its second pass", set->id);
+                return err_fail(
+                        err, ERR_BUG, "publishing backup '%s' without its second pass", set->id);
         bool partial = path_basename(set->dir)[0] == '.';
         if (!partial)
                 return fill_published(set, set->dir, ret);

@@ -26,15 +26,19 @@ static bool load_set(const RestoreRequest *request, Set *ret, Err *err) {
         if (!store_load(request->store, request->service, request->backup, ret, err))
                 return false;
         if (ret->pass < 2)
-                return err_fail(err, ERR_CORRUPT, "backup '%s' was never completed", request->backup);
+                return err_fail(
+                        err, ERR_CORRUPT, "backup '%s' was never completed", request->backup);
         if (request->only && !set_item(ret, request->only)) {
-                err_fail(err, ERR_UNKNOWN, "backup '%s' has no content '%s'", request->backup, request->only);
+                err_fail(err, ERR_UNKNOWN, "backup '%s' has no content '%s'", request->backup,
+                        request->only);
                 return err_hint(err, "`belay backup show` lists its contents.");
         }
         return set_load_files(ret, err);
 }
 
-static PlaceHow how_of_name(const char *name) { return str_equal(name, "files") ? PLACE_FILES : PLACE_DIRECTORY; }
+static PlaceHow how_of_name(const char *name) {
+        return str_equal(name, "files") ? PLACE_FILES : PLACE_DIRECTORY;
+}
 
 /* A salvage is put back by moving, not copying: its place is already beside. */
 static bool salvage_places(const RestoreRequest *request, PlaceList *ret, Err *err) {
@@ -46,14 +50,17 @@ static bool salvage_places(const RestoreRequest *request, PlaceList *ret, Err *e
         size_t i;
         json_t *one;
         json_array_foreach(js_get(manifest, "places"), i, one) {
-                const char *slug = js_str(one, "slug"), *was = js_str(one, "was"), *where = js_str(one, "where");
+                const char *slug = js_str(one, "slug"), *was = js_str(one, "was"),
+                           *where = js_str(one, "where");
                 if (!slug || !was || !where || (request->only && !str_equal(slug, request->only)))
                         continue;
-                Place *p = place_list_add(ret, slug, how_of_name(js_str(one, "how")), was, request->mark);
+                Place *p = place_list_add(
+                        ret, slug, how_of_name(js_str(one, "how")), was, request->mark);
                 p->is_salvage = true;
                 str_replace_owned(&p->beside, str_copy(where));
         }
-        return ret->n > 0 || err_fail(err, ERR_UNKNOWN, "salvage '%s' has nothing to restore", request->backup);
+        return ret->n > 0 ||
+               err_fail(err, ERR_UNKNOWN, "salvage '%s' has nothing to restore", request->backup);
 }
 
 static void set_places(const Set *set, const RestoreRequest *request, PlaceList *ret) {
@@ -72,7 +79,8 @@ static bool extract_place(const Extraction *x, const SetItem *item, const Place 
         if (item->kind == CONTENT_PATH)
                 return extract_path(x, item, p->beside, err);
         scoped(free_str) char *file = place_file(p, p->beside);
-        return make_private_dir(p->beside, err) && extract_database(x, item, file, err) && dir_sync(p->beside, err);
+        return make_private_dir(p->beside, err) && extract_database(x, item, file, err) &&
+               dir_sync(p->beside, err);
 }
 
 static bool sync_parent(const char *path, Err *err) {
@@ -81,7 +89,8 @@ static bool sync_parent(const char *path, Err *err) {
 }
 
 static bool note_inodes(Place *p, Err *err) {
-        scoped(free_str) char *file = p->how == PLACE_FILES ? place_file(p, p->beside) : str_copy(p->beside);
+        scoped(free_str) char *file =
+                p->how == PLACE_FILES ? place_file(p, p->beside) : str_copy(p->beside);
         if (!inode_of(p->live, &p->old, err))
                 return false;
         if (!p->present)
@@ -95,8 +104,8 @@ static bool prepare_place(const Extraction *x, Place *p, const RestoreRequest *r
         const SetItem *item = x ? set_item(x->set, p->slug) : NULL;
         if (item && p->present) {
                 scoped(free_str) char *parent = path_dirname(p->live);
-                if (!dir_make(parent, err) || !tree_remove(p->beside, err) || !extract_place(x, item, p, err) ||
-                    !sync_parent(p->beside, err))
+                if (!dir_make(parent, err) || !tree_remove(p->beside, err) ||
+                        !extract_place(x, item, p, err) || !sync_parent(p->beside, err))
                         return false;
         }
         p->prepared = true;
@@ -105,7 +114,8 @@ static bool prepare_place(const Extraction *x, Place *p, const RestoreRequest *r
 
 static bool is_noted(const PlaceList *noted, const char *slug) {
         for (size_t i = 0; i < noted->n; i++)
-                if (str_equal(noted->items[i].slug, slug) && noted->items[i].prepared && !noted->items[i].undone)
+                if (str_equal(noted->items[i].slug, slug) && noted->items[i].prepared &&
+                        !noted->items[i].undone)
                         return true;
         return false;
 }
@@ -120,7 +130,9 @@ static bool release_room(const PlaceList *list, const char *mark, Err *err) {
 }
 
 /* Written when everything lies beside: half of a restore is none. */
-static char *complete_path(const RestoreRequest *request) { return path_join(request->note_dir, "restore.complete"); }
+static char *complete_path(const RestoreRequest *request) {
+        return path_join(request->note_dir, "restore.complete");
+}
 
 bool restore_prepare(const RestoreRequest *request, Err *err) {
         scoped(set_done) Set set = {0};
@@ -137,7 +149,7 @@ bool restore_prepare(const RestoreRequest *request, Err *err) {
                 return false;
         for (size_t i = 0; i < places.n; i++)
                 if (!is_noted(&noted, places.items[i].slug) &&
-                    !prepare_place(salvage ? NULL : &x, &places.items[i], request, err))
+                        !prepare_place(salvage ? NULL : &x, &places.items[i], request, err))
                         return err_context(err, "preparing the restore of '%s'", request->backup);
         scoped(free_str) char *complete = complete_path(request);
         return file_write_durable(complete, request->backup, strlen(request->backup), 0600, err);
@@ -172,8 +184,8 @@ bool restore_swap(const RestoreRequest *request, Err *err) {
         }
         err_clear(&full);
         for (size_t i = 0; i < list.n; i++)
-                if (!list.items[i].undone &&
-                    (!look_again(&list.items[i], request->note_dir, err) || !place_swap(&list.items[i], err)))
+                if (!list.items[i].undone && (!look_again(&list.items[i], request->note_dir, err) ||
+                                                     !place_swap(&list.items[i], err)))
                         return err_context(err, "putting back '%s'", list.items[i].slug);
         if (!listed)
                 (void)salvage_write(request, &list, NULL);
@@ -189,7 +201,8 @@ bool restore_undo(const RestoreRequest *request, Err *err) {
                 if (p->undone || !p->prepared)
                         continue;
                 if (!place_undo(p, err))
-                        return err_context(err, "putting back what the restore of '%s' replaced", p->slug);
+                        return err_context(
+                                err, "putting back what the restore of '%s' replaced", p->slug);
                 p->undone = true;
                 if (!place_note(p, request->note_dir, err))
                         return false;
@@ -215,7 +228,8 @@ bool restore_discard(const RestoreRequest *request, Err *err) {
                 if (!place_discard(&list.items[i], err))
                         return false;
         /* Trees that were begun and not noted yet. */
-        if (!str_starts(request->backup, "salvage-") && store_load(request->store, request->service, request->backup, &set, NULL))
+        if (!str_starts(request->backup, "salvage-") &&
+                store_load(request->store, request->service, request->backup, &set, NULL))
                 set_places(&set, request, &all);
         for (size_t i = 0; i < all.n; i++)
                 if (!is_noted(&list, all.items[i].slug) && !tree_remove(all.items[i].beside, err))
@@ -237,16 +251,18 @@ bool restore_stage(const RestoreRequest *request, RestoreStage *ret, Err *err) {
         }
         scoped(free_str) char *complete = complete_path(request);
         *ret = list.n == 0 || !file_exists(complete) ? RESTORE_NONE
-               : undone == list.n  ? RESTORE_UNDONE
-               : swapped == list.n ? RESTORE_SWAPPED
-               : swapped > 0       ? RESTORE_PARTLY
-                                   : RESTORE_PREPARED;
+               : undone == list.n                    ? RESTORE_UNDONE
+               : swapped == list.n                   ? RESTORE_SWAPPED
+               : swapped > 0                         ? RESTORE_PARTLY
+                                                     : RESTORE_PREPARED;
         return true;
 }
 
 /* -- elsewhere -- */
 
-static int real_names(const struct dirent *d) { return strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0; }
+static int real_names(const struct dirent *d) {
+        return strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+}
 
 static bool must_be_empty(const char *dir, Err *err) {
         struct dirent **names = NULL;
@@ -274,7 +290,8 @@ bool restore_to(const RestoreRequest *request, const char *dir, Err *err) {
                 scoped(free_str) char *to = path_join(dir, item->slug);
                 if (!is_wanted(item, request->only) || !item->present)
                         continue;
-                bool ok = item->kind == CONTENT_PATH ? extract_path(&x, item, to, err) : extract_database(&x, item, to, err);
+                bool ok = item->kind == CONTENT_PATH ? extract_path(&x, item, to, err)
+                                                     : extract_database(&x, item, to, err);
                 if (!ok)
                         return false;
         }

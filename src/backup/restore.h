@@ -25,14 +25,15 @@
 
 typedef struct RestoreRequest {
         const char *store, *service;
-        const char *backup;      /* id (partial or published); or the name of a salvage */
-        const char *only;        /* slug of one content, or NULL: all */
-        const char *mark;        /* in names beside the data: the run's number */
-        unsigned run;            /* for the salvage's manifest */
-        const char *version;     /* of the data that is live now, for the salvage's manifest; may be NULL */
-        const char *note_dir;    /* exists, private, synced: runs/<n>/undo */
+        const char *backup; /* id (partial or published); or the name of a salvage */
+        const char *only;   /* slug of one content, or NULL: all */
+        const char *mark;   /* in names beside the data: the run's number */
+        unsigned run;       /* for the salvage's manifest */
+        const char *
+                version; /* of the data that is live now, for the salvage's manifest; may be NULL */
+        const char *note_dir; /* exists, private, synced: runs/<n>/undo */
         bool keep_setuid;
-        BackupWatch watch;       /* restore_swap and restore_undo look at no cancel */
+        BackupWatch watch; /* restore_swap and restore_undo look at no cancel */
 } RestoreRequest;
 
 bool restore_prepare(const RestoreRequest *request, Err *err);

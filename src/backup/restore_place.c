@@ -34,9 +34,12 @@ static char *beside_name(const char *path, const char *word, const char *mark) {
         return path_join(dir, name);
 }
 
-char *reserve_path(const char *path, const char *mark) { return beside_name(path, "belay-reserve", mark); }
+char *reserve_path(const char *path, const char *mark) {
+        return beside_name(path, "belay-reserve", mark);
+}
 
-Place *place_list_add(PlaceList *list, const char *slug, PlaceHow how, const char *live, const char *mark) {
+Place *place_list_add(
+        PlaceList *list, const char *slug, PlaceHow how, const char *live, const char *mark) {
         Place place = {
                 .slug = str_copy(slug),
                 .how = how,
@@ -108,7 +111,9 @@ static bool load_one(const char *path, PlaceList *list, Err *err) {
         return true;
 }
 
-static int note_names(const struct dirent *d) { return str_starts(d->d_name, "restore-") && str_ends(d->d_name, ".json"); }
+static int note_names(const struct dirent *d) {
+        return str_starts(d->d_name, "restore-") && str_ends(d->d_name, ".json");
+}
 
 bool place_load(const char *note_dir, PlaceList *ret, Err *err) {
         struct dirent **names = NULL;
@@ -155,8 +160,11 @@ bool place_is_swapped(const Place *p, bool *ret, Err *err) {
 }
 
 static bool drift(const Place *p, Err *err) {
-        err_fail(err, ERR_DRIFT, "'%s' is neither what was there nor what is to be restored", p->live);
-        return err_hint(err, "Somebody else changed it. What was there may be in '%s', the restored in '%s'.", p->salvage, p->beside);
+        err_fail(err, ERR_DRIFT, "'%s' is neither what was there nor what is to be restored",
+                p->live);
+        return err_hint(err,
+                "Somebody else changed it. What was there may be in '%s', the restored in '%s'.",
+                p->salvage, p->beside);
 }
 
 /* -- files with sidecars -- */
@@ -205,8 +213,10 @@ static bool move_aside(const Place *p, const char *dir, Err *err) {
                 return false;
         for (size_t i = 0; i < COUNT_OF(members); i++) {
                 scoped(free_str) char *from = str_format("%s%s", p->live, members[i]);
-                scoped(free_str) char *to = str_format("%s/%s%s", dir, path_basename(p->live), members[i]);
-                bool moved = file_exists(to) ? file_unlink(from, err) : !file_exists(from) || file_rename(from, to, err);
+                scoped(free_str) char *to =
+                        str_format("%s/%s%s", dir, path_basename(p->live), members[i]);
+                bool moved = file_exists(to) ? file_unlink(from, err)
+                                             : !file_exists(from) || file_rename(from, to, err);
                 if (!moved)
                         return false;
         }
@@ -215,7 +225,8 @@ static bool move_aside(const Place *p, const char *dir, Err *err) {
 
 static bool put_in_place(const Place *p, const char *dir, Err *err) {
         for (size_t i = 0; i < COUNT_OF(members); i++) {
-                scoped(free_str) char *from = str_format("%s/%s%s", dir, path_basename(p->live), members[i]);
+                scoped(free_str) char *from =
+                        str_format("%s/%s%s", dir, path_basename(p->live), members[i]);
                 scoped(free_str) char *to = str_format("%s%s", p->live, members[i]);
                 if (file_exists(from) && !file_exists(to) && !file_rename(from, to, err))
                         return false;
@@ -223,29 +234,50 @@ static bool put_in_place(const Place *p, const char *dir, Err *err) {
         return true;
 }
 
+/* Inodes of what counts in the three places; 0: nothing is there. */
+typedef struct Seen {
+        uint64_t live, beside, salvage;
+} Seen;
+
+static bool look(const Place *p, Seen *ret, Err *err) {
+        return inode_of(p->live, &ret->live, err) && inode_in(p, p->beside, &ret->beside, err) &&
+               inode_in(p, p->salvage, &ret->salvage, err);
+}
+
+static bool is_swapped(const Place *p, const Seen *seen) {
+        return p->present ? seen->live != 0 && seen->live == p->restored : seen->live == 0;
+}
+
+/* Before the swap: the prepared lies ready, and what is live (or on its way to the salvage) is the old. */
+static bool may_swap(const Place *p, const Seen *seen) {
+        bool ready = !p->present || seen->beside == p->restored;
+        bool known = seen->live == p->old || (seen->live == 0 && seen->salvage == p->old);
+        return ready && known;
+}
+
 static bool swap_files(Place *p, Err *err) {
-        uint64_t live, moved, beside;
-        if (!inode_of(p->live, &live, err) || !inode_in(p, p->salvage, &moved, err) || !inode_in(p, p->beside, &beside, err))
+        Seen seen;
+        if (!look(p, &seen, err))
                 return false;
-        if (p->present && live != 0 && live == p->restored)
+        if (p->present && is_swapped(p, &seen))
                 return tree_remove(p->beside, err);
-        if ((p->present && beside != p->restored) || (live != p->old && !(live == 0 && moved == p->old)))
+        if (!may_swap(p, &seen))
                 return drift(p, err);
-        if (live != 0 && !move_aside(p, p->salvage, err))
+        if (seen.live != 0 && !move_aside(p, p->salvage, err))
                 return false;
         return !p->present || (put_in_place(p, p->beside, err) && tree_remove(p->beside, err));
 }
 
 /* In whatever state the swap is: what was there comes back with all that was moved of it. */
 static bool undo_files(Place *p, Err *err) {
-        uint64_t live, moved;
-        if (!inode_of(p->live, &live, err) || !inode_in(p, p->salvage, &moved, err))
+        Seen seen;
+        if (!look(p, &seen, err))
                 return false;
-        if (live != 0 && live != p->old && live != p->restored)
+        if (seen.live != 0 && seen.live != p->old && seen.live != p->restored)
                 return drift(p, err);
-        if (p->old != 0 && live != p->old && moved != p->old)
+        if (p->old != 0 && seen.live != p->old && seen.salvage != p->old)
                 return drift(p, err);
-        if (live != 0 && live == p->restored && !move_aside(p, p->beside, err))
+        if (seen.live != 0 && seen.live == p->restored && !move_aside(p, p->beside, err))
                 return false;
         return p->old == 0 || (put_in_place(p, p->salvage, err) && tree_remove(p->salvage, err));
 }
@@ -265,61 +297,71 @@ static bool exchange(const char *incoming, const char *live, const char *aside, 
         return file_rename(live, aside, err) && file_rename(incoming, live, err);
 }
 
+static bool exchange_in(const Place *p, const Seen *seen, Err *err) {
+        if (!may_swap(p, seen))
+                return drift(p, err);
+        if (!p->present)
+                return file_rename(p->live, p->salvage, err);
+        if (seen->live == 0)
+                return file_rename(p->beside, p->live, err);
+        return exchange(p->beside, p->live, p->salvage, err);
+}
+
 static bool swap_directory(Place *p, Err *err) {
-        uint64_t live, beside, salvage;
-        if (!inode_of(p->live, &live, err) || !inode_of(p->beside, &beside, err) || !inode_of(p->salvage, &salvage, err))
+        Seen seen;
+        if (!look(p, &seen, err) || (!is_swapped(p, &seen) && !exchange_in(p, &seen, err)) ||
+                !look(p, &seen, err))
                 return false;
-        bool swapped = p->present ? live != 0 && live == p->restored : live == 0;
-        if (!swapped) {
-                if ((p->present && beside != p->restored) || (live != p->old && !(live == 0 && salvage == p->old)))
-                        return drift(p, err);
-                if (!p->present)
-                        return file_rename(p->live, p->salvage, err);
-                bool ok = live == 0 ? file_rename(p->beside, p->live, err)
-                                    : exchange(p->beside, p->live, p->salvage, err);
-                if (!ok)
-                        return false;
-        }
-        if (!inode_of(p->beside, &beside, err))
-                return false;
-        return p->old == 0 || beside != p->old || file_rename(p->beside, p->salvage, err);
+        return p->old == 0 || seen.beside != p->old || file_rename(p->beside, p->salvage, err);
+}
+
+/* Where the old is; NULL: there was none, or it is gone. */
+static const char *old_place(const Place *p, const Seen *seen) {
+        if (p->old == 0)
+                return NULL;
+        if (seen->salvage == p->old)
+                return p->salvage;
+        return seen->beside == p->old ? p->beside : NULL;
+}
+
+static bool exchange_out(const Place *p, const Seen *seen, Err *err) {
+        const char *old = old_place(p, seen);
+        bool swapped = is_swapped(p, seen);
+        if (swapped && !old && p->old == 0)
+                return !p->present || file_rename(p->live, p->beside, err);
+        if (!old && seen->live == p->old)
+                return true; /* was never swapped, or is undone already */
+        if (old && seen->live == 0)
+                return file_rename(old, p->live, err);
+        if (swapped && old)
+                return exchange(old, p->live, p->beside, err);
+        return drift(p, err);
 }
 
 static bool undo_directory(Place *p, Err *err) {
-        uint64_t live, beside, salvage;
-        if (!inode_of(p->live, &live, err) || !inode_of(p->beside, &beside, err) || !inode_of(p->salvage, &salvage, err))
+        Seen seen;
+        if (!look(p, &seen, err) || !exchange_out(p, &seen, err) || !look(p, &seen, err))
                 return false;
-        bool swapped = p->present ? live != 0 && live == p->restored : live == 0;
-        const char *old_at = p->old != 0 && salvage == p->old ? p->salvage : p->beside;
-        bool has_old = p->old != 0 && (salvage == p->old || beside == p->old);
-        if (swapped && has_old) {
-                bool ok = live == 0 ? file_rename(old_at, p->live, err) : exchange(old_at, p->live, p->beside, err);
-                if (!ok)
-                        return false;
-        } else if (swapped && p->old == 0 && p->present) {
-                return file_rename(p->live, p->beside, err);
-        } else if (live != p->old && !(live == 0 && has_old)) {
-                return drift(p, err);
-        } else if (live == 0 && has_old && !file_rename(old_at, p->live, err)) {
-                return false;
-        }
-        if (!inode_of(p->salvage, &salvage, err))
-                return false;
-        return salvage == 0 || salvage != p->restored || file_rename(p->salvage, p->beside, err);
+        bool moved = seen.salvage != 0 && seen.salvage == p->restored;
+        return !moved || file_rename(p->salvage, p->beside, err);
 }
 
-bool place_swap(Place *p, Err *err) { return p->how == PLACE_FILES ? swap_files(p, err) : swap_directory(p, err); }
+bool place_swap(Place *p, Err *err) {
+        return p->how == PLACE_FILES ? swap_files(p, err) : swap_directory(p, err);
+}
 
-bool place_undo(Place *p, Err *err) { return p->how == PLACE_FILES ? undo_files(p, err) : undo_directory(p, err); }
+bool place_undo(Place *p, Err *err) {
+        return p->how == PLACE_FILES ? undo_files(p, err) : undo_directory(p, err);
+}
 
 bool place_discard(Place *p, Err *err) {
-        uint64_t live, beside;
+        Seen seen;
         if (p->is_salvage)
                 return true;
-        if (!inode_of(p->live, &live, err) || !inode_in(p, p->beside, &beside, err))
+        if (!look(p, &seen, err))
                 return false;
         /* Exchanged, but what was there not yet renamed: that is no longer ours to remove. */
-        if (p->prepared && beside != 0 && beside == p->old)
+        if (p->prepared && seen.beside != 0 && seen.beside == p->old)
                 return place_swap(p, err);
         return tree_remove(p->beside, err);
 }

@@ -15,7 +15,7 @@ typedef enum PlaceHow {
 typedef struct Place {
         char *slug;
         PlaceHow how;
-        bool present;    /* false: when the backup was made there was nothing; a restore takes away */
+        bool present; /* false: when the backup was made there was nothing; a restore takes away */
         bool prepared, undone;
         bool is_salvage; /* what is put back is a salvage itself: `beside` is where that lies */
         char *live, *beside, *salvage;
@@ -29,7 +29,8 @@ typedef struct PlaceList {
 } PlaceList;
 
 void place_list_done(PlaceList *list);
-Place *place_list_add(PlaceList *list, const char *slug, PlaceHow how, const char *live, const char *mark);
+Place *place_list_add(
+        PlaceList *list, const char *slug, PlaceHow how, const char *live, const char *mark);
 bool place_note(const Place *place, const char *note_dir, Err *err);
 /* Those that are noted; none is no error. */
 bool place_load(const char *note_dir, PlaceList *ret, Err *err);
@@ -37,7 +38,8 @@ bool place_forget(const Place *place, const char *note_dir, Err *err);
 
 /* Inode of the directory or of the file that counts, 0 when there is none. */
 bool inode_of(const char *path, uint64_t *ret, Err *err);
-char *place_file(const Place *place, const char *dir); /* the file in the directory beside or salvage; owned */
+char *place_file(const Place *place,
+        const char *dir); /* the file in the directory beside or salvage; owned */
 bool place_is_swapped(const Place *place, bool *ret, Err *err);
 bool place_swap(Place *place, Err *err);
 bool place_undo(Place *place, Err *err);

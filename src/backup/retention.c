@@ -7,7 +7,9 @@
 enum { MINUTE_MS = 60 * 1000, SKEW_MINUTES = 5 };
 static const int64_t day_ms = (int64_t)24 * 60 * MINUTE_MS;
 
-static bool is_proven(const BackupInfo *info) { return !info->salvage && !info->damaged && info->level >= 2; }
+static bool is_proven(const BackupInfo *info) {
+        return !info->salvage && !info->damaged && info->level >= 2;
+}
 
 static bool is_young(const BackupInfo *info, unsigned days, int64_t now_ms) {
         return info->taken_ms > now_ms - (int64_t)days * day_ms;
@@ -47,13 +49,16 @@ static bool clock_is_right(const BackupList *list, int64_t now_ms, Err *err) {
         for (size_t i = 0; i < list->n; i++) {
                 if (list->items[i].taken_ms <= now_ms + SKEW_MINUTES * MINUTE_MS)
                         continue;
-                err_fail(err, ERR_REFUSED, "backup '%s' was taken in the future: nothing is removed", list->items[i].name);
+                err_fail(err, ERR_REFUSED,
+                        "backup '%s' was taken in the future: nothing is removed",
+                        list->items[i].name);
                 return err_hint(err, "Look at the clock of this machine.");
         }
         return true;
 }
 
-bool retention_decide(const BackupList *list, const RetentionPolicy *policy, bool *ret_delete, Err *err) {
+bool retention_decide(
+        const BackupList *list, const RetentionPolicy *policy, bool *ret_delete, Err *err) {
         scoped(free_mem) bool *keep = NEW_ARRAY(bool, list->n + 1);
         size_t proven = 0, proven_kept = 0;
         memset(ret_delete, 0, list->n * sizeof(bool));
@@ -71,14 +76,15 @@ bool retention_decide(const BackupList *list, const RetentionPolicy *policy, boo
                 proven_kept += is_proven(&list->items[i]) && keep[i];
         }
         if (proven > 0 && proven_kept == 0)
-                return err_fail(err, ERR_REFUSED, "no proven backup would be left: nothing is removed");
+                return err_fail(
+                        err, ERR_REFUSED, "no proven backup would be left: nothing is removed");
         for (size_t i = 0; i < list->n; i++)
                 ret_delete[i] = !keep[i];
         return true;
 }
 
-bool retention_run(const char *store, const char *service, const RetentionPolicy *policy, bool dry_run, Strv *ret_names,
-                   Err *err) {
+bool retention_run(const char *store, const char *service, const RetentionPolicy *policy,
+        bool dry_run, Strv *ret_names, Err *err) {
         scoped(backup_list_done) BackupList list = {0};
         if (!backup_list(store, service, &list, err))
                 return err_context(err, "removing old backups of '%s'", service);

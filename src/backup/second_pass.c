@@ -20,9 +20,9 @@ typedef struct DeltaPass {
         Archiver archiver;
         Set *set;
         SetItem *item;
-        ZWriter *out;      /* NULL until something differs */
-        size_t at;         /* in the list: both come in the same order */
-        Str deleted;       /* names to be removed before the archive is laid over, each with its NUL */
+        ZWriter *out; /* NULL until something differs */
+        size_t at;    /* in the list: both come in the same order */
+        Str deleted;  /* names to be removed before the archive is laid over, each with its NUL */
         uint64_t gone;
 } DeltaPass;
 
@@ -54,11 +54,12 @@ static const FileEntry *advance(DeltaPass *p, const char *path) {
         return NULL;
 }
 
-static bool unchanged(const SetItem *item, const FileEntry *listed, const WalkPlace *place, const struct stat *st, bool *ret,
-                      Err *err) {
+static bool unchanged(const SetItem *item, const FileEntry *listed, const WalkPlace *place,
+        const struct stat *st, bool *ret, Err *err) {
         scoped(file_entry_done) FileEntry now = {0};
         /* The bytes of a further name are those of the first. */
-        const FileEntry *bytes = listed->type == FILE_HARDLINK ? file_list_find(&item->list, listed->link) : listed;
+        const FileEntry *bytes =
+                listed->type == FILE_HARDLINK ? file_list_find(&item->list, listed->link) : listed;
         bool there;
         *ret = false;
         if (!file_entry_of(place->path, st, &now, err))
@@ -111,9 +112,11 @@ static bool compare_entry(void *context, const WalkPlace *place, const struct st
                 return true;
         }
         if (entry.doubtful && entry.earlier == 2) {
-                bool failed = err_fail(err, ERR_IO, "'%s/%s' is still being written", p->item->path, place->path);
+                bool failed = err_fail(
+                        err, ERR_IO, "'%s/%s' is still being written", p->item->path, place->path);
                 file_entry_done(&entry);
-                return failed || err_hint(err, "Something other than the service writes it; stop that, or leave the file out.");
+                return failed || err_hint(err, "Something other than the service writes it; stop "
+                                               "that, or leave the file out.");
         }
         entry.doubtful = false;
         entry.delta = true;
@@ -140,7 +143,7 @@ static bool finish_delta(DeltaPass *p, Err *err) {
         if (p->out) {
                 scoped(free_str) char *name = delta_name(p->item);
                 if (!tar_finish(&p->archiver.tar, err) ||
-                    !put_stream_object(p->set, name, OBJECT_DELTA, p->item->slug, p->out, err))
+                        !put_stream_object(p->set, name, OBJECT_DELTA, p->item->slug, p->out, err))
                         return false;
         }
         return put_deleted(p, err);
@@ -160,8 +163,12 @@ bool second_pass_path(Backup *b, SetItem *item, PassStats *stats, Err *err) {
                 item->is_file = S_ISREG(st.st_mode);
         uint64_t done = 0;
         DeltaPass p = {.set = &b->set, .item = item};
-        p.archiver = (Archiver){.root = item->path, .watch = &b->watch, .slug = item->slug, .done = &done,
-                                .total = item->bytes, .trusted_before_ns = INT64_MAX};
+        p.archiver = (Archiver){.root = item->path,
+                .watch = &b->watch,
+                .slug = item->slug,
+                .done = &done,
+                .total = item->bytes,
+                .trusted_before_ns = INT64_MAX};
         Walk w = item_walk(item, skip, NULL);
         w.visit = compare_entry;
         w.context = &p;
@@ -225,8 +232,9 @@ static bool source_facts(sqlite3 *db, SetItem *item, bool changed, Err *err) {
 static bool complete_held(Backup *b, size_t index, PassStats *stats, Err *err) {
         SetItem *item = &b->set.items[index];
         uint64_t before = stats->bytes;
-        if (!copy_wal(b, item, stats, err) || !database_run(b->holds[index], "COMMIT; BEGIN", err) ||
-            !source_facts(b->holds[index], item, stats->bytes > before, err))
+        if (!copy_wal(b, item, stats, err) ||
+                !database_run(b->holds[index], "COMMIT; BEGIN", err) ||
+                !source_facts(b->holds[index], item, stats->bytes > before, err))
                 return false;
         database_close(&b->holds[index]);
         return true;
@@ -234,7 +242,8 @@ static bool complete_held(Backup *b, size_t index, PassStats *stats, Err *err) {
 
 /* Without a held transaction all pages are compared: rollback-journal mode, a database made meanwhile, or a first
  * pass whose process died. */
-static bool compare_pages(SetItem *item, const char *path, bool facts, uint64_t *ret_written, Err *err) {
+static bool compare_pages(
+        SetItem *item, const char *path, bool facts, uint64_t *ret_written, Err *err) {
         scoped(close_fd) int fd = -1;
         if (!open_copy(path, &fd, err))
                 return false;
@@ -243,12 +252,15 @@ static bool compare_pages(SetItem *item, const char *path, bool facts, uint64_t 
                 uint64_t written = 0;
                 bool steady = false;
                 if (!page_source_open(item->path, true, &source, err) ||
-                    !pages_copy(&source, fd, path, NULL, &written, err) || !page_source_steady(&source, &steady, err))
+                        !pages_copy(&source, fd, path, NULL, &written, err) ||
+                        !page_source_steady(&source, &steady, err))
                         return false;
                 *ret_written += written;
                 if (!steady)
                         continue;
-                return source_facts(source.db, item, facts || *ret_written > 0 || !item->present, err) && fd_sync(fd, path, err);
+                return source_facts(
+                               source.db, item, facts || *ret_written > 0 || !item->present, err) &&
+                       fd_sync(fd, path, err);
         }
         return err_fail(err, ERR_BUSY, "database '%s' is still being written", item->path);
 }
@@ -278,10 +290,12 @@ bool second_pass_database(Backup *b, size_t index, PassStats *stats, Err *err) {
         if (!file_stat(item->path, &st, &there, err))
                 return false;
         if (!there && item->present)
-                return err_fail(err, ERR_IO, "database '%s' vanished since the first pass", item->path);
+                return err_fail(
+                        err, ERR_IO, "database '%s' vanished since the first pass", item->path);
         if (!there)
                 return true;
-        bool ok = b->holds[index] ? complete_held(b, index, stats, err) : complete_compared(b, item, stats, err);
+        bool ok = b->holds[index] ? complete_held(b, index, stats, err)
+                                  : complete_compared(b, item, stats, err);
         item->present = true;
         return ok && database_stat(item, err) && stamp_take(item->path, item->stamps, err);
 }
@@ -318,7 +332,8 @@ bool backup_second_pass(Backup *b, PassStats *ret, Err *err) {
         if (b->set.pass >= 2)
                 return true;
         if (b->set.pass < 1)
-                return err_fail(err, ERR_BUG, "the second pass of a backup whose first is not proven");
+                return err_fail(
+                        err, ERR_BUG, "the second pass of a backup whose first is not proven");
         if (!backup_load_lists(b, err) || !all_items(b, &stats, err))
                 return false;
         if (anything_newer(&b->set) && !set_write_files(&b->set, FILES_PASS2, true, err))

@@ -14,17 +14,18 @@ struct Backup {
         BackupWatch watch;
         const BackupExtra *extras; /* only valid until the first pass is over */
         size_t n_extras;
-        sqlite3 **holds;           /* for each item: the connection whose read transaction keeps the WAL; or NULL */
+        sqlite3 **
+                holds; /* for each item: the connection whose read transaction keeps the WAL; or NULL */
         bool lists_loaded;
-        bool reopened;             /* another process began it, and may have died in the second pass */
-        uint64_t done, total;      /* for progress */
+        bool reopened;        /* another process began it, and may have died in the second pass */
+        uint64_t done, total; /* for progress */
 };
 
 /* -- archiving: both passes -- */
 
 typedef struct Archiver {
         TarWriter tar;
-        const char *root;          /* for messages */
+        const char *root; /* for messages */
         const BackupWatch *watch;
         const char *slug;
         uint64_t *done, total;
@@ -35,7 +36,8 @@ typedef struct Archiver {
 
 /* Puts what `place` is into the archive; on true *ret describes what was put, or has no path when the file vanished. A
  * file that changes while it is read is taken three times, then it is doubtful. */
-bool archiver_put(Archiver *a, const WalkPlace *place, const struct stat *st, FileEntry *ret, Err *err);
+bool archiver_put(
+        Archiver *a, const WalkPlace *place, const struct stat *st, FileEntry *ret, Err *err);
 void archiver_done(Archiver *a);
 /* The sum of a live file as archiver_put would make it. *ret_there false: vanished. */
 bool file_content_sum(const WalkPlace *place, FileEntry *ret, bool *ret_there, Err *err);
@@ -56,7 +58,8 @@ bool second_pass_path(Backup *backup, SetItem *item, PassStats *stats, Err *err)
 bool second_pass_database(Backup *backup, size_t index, PassStats *stats, Err *err);
 bool take_extras(Backup *backup, Err *err);
 bool write_backup_info(Set *set, Err *err);
-bool put_stream_object(Set *set, const char *name, ObjectKind kind, const char *content, ZWriter *w, Err *err);
+bool put_stream_object(
+        Set *set, const char *name, ObjectKind kind, const char *content, ZWriter *w, Err *err);
 /* Sums a file of the set that was written by other means, and adds it. */
 bool put_file_object(Set *set, const char *name, ObjectKind kind, const char *content, Err *err);
 bool backup_load_lists(Backup *backup, Err *err);

@@ -13,8 +13,13 @@
 #include "platform/file.h"
 
 static const char *const kind_names[OBJECT_KIND_COUNT] = {
-        [OBJECT_PATHS] = "paths", [OBJECT_DELTA] = "delta", [OBJECT_DELETED] = "deleted", [OBJECT_SQLITE] = "sqlite",
-        [OBJECT_WAL] = "wal",     [OBJECT_FILES] = "files", [OBJECT_OTHER] = "other",
+        [OBJECT_PATHS] = "paths",
+        [OBJECT_DELTA] = "delta",
+        [OBJECT_DELETED] = "deleted",
+        [OBJECT_SQLITE] = "sqlite",
+        [OBJECT_WAL] = "wal",
+        [OBJECT_FILES] = "files",
+        [OBJECT_OTHER] = "other",
 };
 
 static const char *const stamp_names[STAMP_COUNT] = {"db", "wal", "journal"};
@@ -124,7 +129,8 @@ static void add_sum(json_t *object) {
 }
 
 json_t *set_to_json(const Set *set) {
-        json_t *o = json_object(), *items = json_array(), *objects = json_array(), *warnings = json_array();
+        json_t *o = json_object(), *items = json_array(), *objects = json_array(),
+               *warnings = json_array();
         scoped(free_str) char *taken = time_text(set->taken_ms);
         js_set_int(o, "format", SET_FORMAT);
         js_set_str(o, "kind", "backup");
@@ -240,9 +246,8 @@ static bool lists_from_json(const json_t *object, Set *set) {
                         return false;
                 PUSH(set->objects, set->n_objects, o);
         }
-        json_array_foreach(js_get(object, "warnings"), i, one)
-                if (json_is_string(one))
-                        strv_add(&set->warnings, json_string_value(one));
+        json_array_foreach(js_get(object, "warnings"), i, one) if (json_is_string(one))
+                strv_add(&set->warnings, json_string_value(one));
         return true;
 }
 
@@ -271,12 +276,15 @@ bool set_from_json(json_t *object, Set *ret, Err *err) {
         };
         int64_t format = js_int(object, "format", 0);
         if (format > SET_FORMAT) {
-                err_fail(err, ERR_REFUSED, "the backup is of the newer format %lld", (long long)format);
+                err_fail(err, ERR_REFUSED, "the backup is of the newer format %lld",
+                        (long long)format);
                 return err_hint(err, "Use the version of Belay that made it, or a later one.");
         }
-        bool ok = format == SET_FORMAT && take_sum(object) && set.id && set.service && set.version && lists_from_json(object, &set);
+        bool ok = format == SET_FORMAT && take_sum(object) && set.id && set.service &&
+                  set.version && lists_from_json(object, &set);
         if (!ok)
-                return err_fail(err, ERR_CORRUPT, "the manifest of the backup is not one of Belay's");
+                return err_fail(
+                        err, ERR_CORRUPT, "the manifest of the backup is not one of Belay's");
         json_t *migrations = js_get(object, "migrations");
         set.migrations = json_is_null(migrations) ? NULL : json_incref(migrations);
         json_t *config = js_get(object, "config");
@@ -286,7 +294,8 @@ bool set_from_json(json_t *object, Set *ret, Err *err) {
         return true;
 }
 
-static const char *const pass_files[] = {[1] = "PASS1.json", [2] = "PASS2.json", [3] = "MANIFEST.json"};
+static const char *const pass_files[] = {
+        [1] = "PASS1.json", [2] = "PASS2.json", [3] = "MANIFEST.json"};
 
 bool set_save(const Set *set, Err *err) {
         scoped(js_freep) json_t *object = set_to_json(set);

@@ -25,10 +25,10 @@ typedef enum ObjectKind {
 typedef struct Object {
         char *name;
         ObjectKind kind;
-        char *content;   /* slug, or NULL */
+        char *content; /* slug, or NULL */
         uint64_t bytes, plain_bytes;
         char sha256[65];
-        bool patched;    /* SQLite: changed in place by the second pass; the sum is that of the first */
+        bool patched; /* SQLite: changed in place by the second pass; the sum is that of the first */
 } Object;
 
 /* What stat says of a database and its sidecars: as long as it is the same, nothing was written. */
@@ -44,31 +44,31 @@ typedef struct SetItem {
         char *within, *inner; /* SQLite in a path: the slug of the path, and where in it */
         bool present, is_file;
         uint64_t bytes, files;
-        mode_t mode;          /* of a database */
+        mode_t mode; /* of a database */
         uid_t uid;
         gid_t gid;
         int64_t mtime_ns;
-        DatabaseFacts facts;  /* of what the copy holds (after the last pass) */
+        DatabaseFacts facts;       /* of what the copy holds (after the last pass) */
         Stamp stamps[STAMP_COUNT]; /* after the last pass */
-        FileList list;        /* paths; loaded by set_load_files */
-        FileList newer;       /* what the second pass found, until it is laid over */
+        FileList list;             /* paths; loaded by set_load_files */
+        FileList newer;            /* what the second pass found, until it is laid over */
 } SetItem;
 
 typedef struct Set {
-        char *dir;            /* absolute; where it lies now */
+        char *dir; /* absolute; where it lies now */
         char *id, *service, *version, *reference, *reason;
         char *host;
         unsigned run;
         int64_t began_ms, taken_ms; /* unix ms: begin of the first, end of the last pass */
-        int pass;             /* 1, 2; 3: published (or its manifest is written) */
+        int pass;                   /* 1, 2; 3: published (or its manifest is written) */
         int level;
         json_t *migrations;
-        json_t *config;       /* object: name in config.tar.zst -> absolute path, or NULL */
+        json_t *config; /* object: name in config.tar.zst -> absolute path, or NULL */
         SetItem *items;
         size_t n_items;
         Object *objects;
         size_t n_objects;
-        Strv warnings;        /* "data/x changed three times while it was read" */
+        Strv warnings; /* "data/x changed three times while it was read" */
 } Set;
 
 void set_done(Set *set);
@@ -83,7 +83,7 @@ bool set_load(const char *dir, Set *ret, Err *err);
 bool set_load_files(Set *set, Err *err);
 /* Writes the lists (newer: what the second pass found) and adds the object. */
 bool set_write_files(Set *set, const char *name, bool newer, Err *err);
-#define FILES_NAME  "FILES.jsonl.zst"       /* of a published backup */
+#define FILES_NAME  "FILES.jsonl.zst" /* of a published backup */
 #define FILES_PASS1 "FILES.pass1.jsonl.zst"
 #define FILES_PASS2 "FILES.pass2.jsonl.zst"
 
@@ -101,7 +101,8 @@ char *set_path(const Set *set, const char *name); /* owned */
 char *store_service_dir(const char *store, const char *service);
 char *store_partial_dir(const char *store, const char *service, const char *id);
 /* The directory of a partial or published backup, by id. *ret NULL: there is none. */
-bool store_locate(const char *store, const char *service, const char *id, char **ret, bool *ret_published, Err *err);
+bool store_locate(const char *store, const char *service, const char *id, char **ret,
+        bool *ret_published, Err *err);
 /* Loads the set of that id, or fails with ERR_UNKNOWN. */
 bool store_load(const char *store, const char *service, const char *id, Set *ret, Err *err);
 /* Makes <store>/<service>, and refuses it when others may write there. */

@@ -33,8 +33,10 @@ bool set_write_files(Set *set, const char *name, bool newer, Err *err) {
         }
         if (!zwriter_close(w, &sum, err))
                 return false;
-        Object object = {
-                .name = str_copy(name), .kind = OBJECT_FILES, .bytes = sum.bytes, .plain_bytes = sum.plain_bytes};
+        Object object = {.name = str_copy(name),
+                .kind = OBJECT_FILES,
+                .bytes = sum.bytes,
+                .plain_bytes = sum.plain_bytes};
         memcpy(object.sha256, sum.sha256, sizeof(object.sha256));
         set_put_object(set, &object);
         return true;
@@ -48,7 +50,8 @@ static bool take_line(Set *set, FileList *lists, const char *line, size_t n, Err
         SetItem *item = set_item(set, content);
         if (!item) {
                 file_entry_done(&entry);
-                return err_fail(err, ERR_CORRUPT, "the list of files names a content that is not in the backup");
+                return err_fail(err, ERR_CORRUPT,
+                        "the list of files names a content that is not in the backup");
         }
         file_list_push(&lists[item - set->items], &entry);
         return true;
@@ -110,7 +113,8 @@ static void lists_done(FileList **lists, size_t n) {
 static bool lay_over(Set *set, FileList *lists, Err *err) {
         for (size_t i = 0; i < set->n_items; i++) {
                 if (!sorted(&lists[i]))
-                        return err_fail(err, ERR_CORRUPT, "the list of files is not in order, or names a file twice");
+                        return err_fail(err, ERR_CORRUPT,
+                                "the list of files is not in order, or names a file twice");
                 file_list_overlay(&set->items[i].list, &lists[i]);
         }
         return true;

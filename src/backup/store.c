@@ -9,7 +9,9 @@
 #include "base/own.h"
 #include "platform/file.h"
 
-char *store_service_dir(const char *store, const char *service) { return path_join(store, service); }
+char *store_service_dir(const char *store, const char *service) {
+        return path_join(store, service);
+}
 
 char *store_partial_dir(const char *store, const char *service, const char *id) {
         scoped(free_str) char *dir = store_service_dir(store, service);
@@ -24,8 +26,10 @@ bool store_prepare(const char *store, const char *service, Err *err) {
                 return err_context(err, "preparing the store of backups");
         if (there && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0)
                 return true;
-        err_fail(err, ERR_REFUSED, "the store '%s' belongs to, or may be written by, somebody else", dir);
-        return err_hint(err, "Backups hold secrets: `chown` the directory to the user that runs Belay and `chmod 700` it.");
+        err_fail(err, ERR_REFUSED, "the store '%s' belongs to, or may be written by, somebody else",
+                dir);
+        return err_hint(err, "Backups hold secrets: `chown` the directory to the user that runs "
+                             "Belay and `chmod 700` it.");
 }
 
 static void close_dir(DIR **dir) {
@@ -33,7 +37,8 @@ static void close_dir(DIR **dir) {
                 (void)closedir(*dir);
 }
 
-bool store_locate(const char *store, const char *service, const char *id, char **ret, bool *ret_published, Err *err) {
+bool store_locate(const char *store, const char *service, const char *id, char **ret,
+        bool *ret_published, Err *err) {
         scoped(free_str) char *base = store_service_dir(store, service);
         scoped(free_str) char *partial = str_format(".partial-%s", id);
         scoped(free_str) char *ending = str_format("-%s", id);
@@ -68,7 +73,9 @@ bool store_load(const char *store, const char *service, const char *id, Set *ret
         return set_load(dir, ret, err);
 }
 
-static int64_t ns_of(const struct timespec *t) { return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec; }
+static int64_t ns_of(const struct timespec *t) {
+        return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
 
 bool stamp_take(const char *database, Stamp ret[STAMP_COUNT], Err *err) {
         static const char *const endings[STAMP_COUNT] = {"", "-wal", "-journal"};
@@ -80,7 +87,8 @@ bool stamp_take(const char *database, Stamp ret[STAMP_COUNT], Err *err) {
                         return false;
                 ret[i] = (Stamp){.size = -1};
                 if (there)
-                        ret[i] = (Stamp){st.st_size, ns_of(&st.st_mtim), ns_of(&st.st_ctim), st.st_ino};
+                        ret[i] = (Stamp){
+                                st.st_size, ns_of(&st.st_mtim), ns_of(&st.st_ctim), st.st_ino};
         }
         return true;
 }

@@ -31,7 +31,7 @@ typedef struct TarWriter {
 /* Header of an entry; for regular files exactly size bytes (sparse: those of the segments) must follow. */
 bool tar_put(TarWriter *tar, const FileEntry *entry, const SegmentMap *map, Err *err);
 bool tar_put_data(TarWriter *tar, const void *bytes, size_t n, Err *err);
-bool tar_put_end(TarWriter *tar, Err *err);    /* of a regular file's data */
+bool tar_put_end(TarWriter *tar, Err *err); /* of a regular file's data */
 bool tar_finish(TarWriter *tar, Err *err);
 
 typedef struct TarReader {

@@ -7,7 +7,9 @@
 
 enum { BLOCK = 512, PAX_BYTES_MAX = 1024 * 1024, SEGMENTS_MAX = 1000000 };
 
-static bool bad(Err *err, const char *what) { return err_fail(err, ERR_CORRUPT, "the archive has %s", what); }
+static bool bad(Err *err, const char *what) {
+        return err_fail(err, ERR_CORRUPT, "the archive has %s", what);
+}
 
 /* Octal digits, ended by NUL or space; base-256 and signs are not of our dialect. */
 static bool octal(const unsigned char *from, size_t room, uint64_t *ret) {
@@ -69,7 +71,8 @@ static bool set_time(Pax *pax, const char *value, size_t n) {
         if (pax->has_mtime || !dot || strlen(text) != n || strlen(dot + 1) != 9)
                 return false;
         *dot = '\0';
-        if (!str_to_uint(digits, INT64_MAX / 1000000000 - 1, &seconds) || !str_to_uint(dot + 1, 999999999, &ns))
+        if (!str_to_uint(digits, INT64_MAX / 1000000000 - 1, &seconds) ||
+                !str_to_uint(dot + 1, 999999999, &ns))
                 return false;
         pax->has_mtime = true;
         pax->mtime_ns = (int64_t)(seconds * 1000000000 + ns) * (digits == text ? 1 : -1);
@@ -124,7 +127,8 @@ static bool pax_key(Pax *pax, const char *key, const char *value, size_t n) {
                 return add_acl(pax, "system.posix_acl_access", value, n);
         if (strcmp(key, "SCHILY.acl.default") == 0)
                 return add_acl(pax, "system.posix_acl_default", value, n);
-        return str_starts(key, "SCHILY.xattr.") && add_xattr(pax, key + strlen("SCHILY.xattr."), value, n);
+        return str_starts(key, "SCHILY.xattr.") &&
+               add_xattr(pax, key + strlen("SCHILY.xattr."), value, n);
 }
 
 /* One "<length> <key>=<value>\n" at `text`; returns its length, 0 when it is none. */
@@ -132,7 +136,8 @@ static size_t pax_record(Pax *pax, const char *text, size_t bytes) {
         size_t length = 0, i = 0;
         for (; i < bytes && i < 8 && text[i] >= '0' && text[i] <= '9'; i++)
                 length = length * 10 + (size_t)(text[i] - '0');
-        if (i == 0 || i >= bytes || text[i] != ' ' || length > bytes || length < i + 4 || text[length - 1] != '\n')
+        if (i == 0 || i >= bytes || text[i] != ' ' || length > bytes || length < i + 4 ||
+                text[length - 1] != '\n')
                 return 0;
         const char *key = text + i + 1, *equals = memchr(key, '=', length - i - 2);
         if (!equals)
@@ -182,18 +187,29 @@ static bool read_header(TarReader *tar, unsigned char *h, bool *ret_end, Err *er
                 return false;
         if (all_zero(h)) {
                 *ret_end = true;
-                return zreader_need(tar->in, h, BLOCK, err) && (all_zero(h) || bad(err, "one end mark only"));
+                return zreader_need(tar->in, h, BLOCK, err) &&
+                       (all_zero(h) || bad(err, "one end mark only"));
         }
         if (!checksum_ok(h))
                 return bad(err, "a header with a wrong checksum");
-        if (memcmp(h + 257, "ustar\0" "00", 8) != 0)
+        if (memcmp(h + 257,
+                    "ustar\0"
+                    "00",
+                    8) != 0)
                 return bad(err, "a header of another format");
         return true;
 }
 
 static FileType type_of(unsigned char flag) {
-        static const struct { char flag; FileType type; } types[] = {
-                {'0', FILE_REGULAR}, {'1', FILE_HARDLINK}, {'2', FILE_SYMLINK}, {'5', FILE_DIRECTORY}, {'6', FILE_FIFO},
+        static const struct {
+                char flag;
+                FileType type;
+        } types[] = {
+                {'0', FILE_REGULAR},
+                {'1', FILE_HARDLINK},
+                {'2', FILE_SYMLINK},
+                {'5', FILE_DIRECTORY},
+                {'6', FILE_FIFO},
         };
         for (size_t i = 0; i < COUNT_OF(types); i++)
                 if (types[i].flag == (char)flag)
@@ -213,12 +229,15 @@ static char *inner_path(const char *name) {
 }
 
 static bool set_names(const unsigned char *h, Pax *pax, FileEntry *entry, Err *err) {
-        scoped(free_str) char *short_name = str_copy_n((const char *)h, strnlen((const char *)h, 100));
+        scoped(free_str) char *short_name =
+                str_copy_n((const char *)h, strnlen((const char *)h, 100));
         scoped(free_str) char *short_link =
                 str_copy_n((const char *)h + 157, strnlen((const char *)h + 157, 100));
         if (h[345] != 0)
                 return bad(err, "a header of another format");
-        entry->path = inner_path(pax->sparse_name ? pax->sparse_name : pax->path ? pax->path : short_name);
+        entry->path = inner_path(pax->sparse_name ? pax->sparse_name
+                                 : pax->path      ? pax->path
+                                                  : short_name);
         if (!entry->path)
                 return bad(err, "a name that leads out of it");
         const char *link = pax->link ? pax->link : short_link;
@@ -227,13 +246,14 @@ static bool set_names(const unsigned char *h, Pax *pax, FileEntry *entry, Err *e
         if (entry->type == FILE_HARDLINK)
                 entry->link = inner_path(link);
         bool linked = entry->type == FILE_SYMLINK || entry->type == FILE_HARDLINK;
-        return !linked || (entry->link && entry->link[0]) || bad(err, "a link that leads out of it");
+        return !linked || (entry->link && entry->link[0]) ||
+               bad(err, "a link that leads out of it");
 }
 
 static bool set_numbers(const unsigned char *h, Pax *pax, FileEntry *entry, Err *err) {
         uint64_t mode, uid, gid, size, seconds;
         if (!octal(h + 100, 8, &mode) || !octal(h + 108, 8, &uid) || !octal(h + 116, 8, &gid) ||
-            !octal(h + 124, 12, &size) || !octal(h + 136, 12, &seconds) || mode > 07777)
+                !octal(h + 124, 12, &size) || !octal(h + 136, 12, &seconds) || mode > 07777)
                 return bad(err, "a number that is none");
         entry->mode = (mode_t)mode;
         entry->uid = (uid_t)(pax->has_uid ? pax->uid : uid);
@@ -287,37 +307,50 @@ static bool read_map(TarReader *tar, uint64_t real_size, SegmentMap *map, Err *e
         return zreader_need(tar->in, fill, rest, err);
 }
 
+/* The header of the next entry, with the extended one before it. */
+static bool read_headers(TarReader *tar, unsigned char *h, Pax *pax, bool *ret_end, Err *err) {
+        uint64_t bytes;
+        if (!skip_rest(tar, err) || !read_header(tar, h, ret_end, err))
+                return false;
+        if (*ret_end || h[156] != 'x')
+                return true;
+        if (!octal(h + 124, 12, &bytes))
+                return bad(err, "a number that is none");
+        if (!read_pax(tar, bytes, pax, err) || !read_header(tar, h, ret_end, err))
+                return false;
+        return !*ret_end || bad(err, "an extended header without what it extends");
+}
+
+static bool set_sparse(
+        TarReader *tar, const Pax *pax, FileEntry *entry, SegmentMap *map, Err *err) {
+        entry->sparse = pax->major || pax->minor || pax->has_real_size || pax->sparse_name;
+        if (!entry->sparse)
+                return true;
+        bool whole = pax->major && pax->minor && pax->has_real_size && pax->sparse_name;
+        if (!whole || entry->type != FILE_REGULAR)
+                return bad(err, "a sparse file of another format");
+        entry->size = pax->real_size;
+        return read_map(tar, pax->real_size, map, err);
+}
+
 bool tar_get(TarReader *tar, FileEntry *ret, SegmentMap *ret_map, bool *ret_end, Err *err) {
         scoped(pax_done) Pax pax = {0};
         scoped(file_entry_done) FileEntry entry = {0};
         scoped(segment_map_done) SegmentMap map = {0};
         unsigned char h[BLOCK];
-        uint64_t bytes;
-        if (!skip_rest(tar, err) || !read_header(tar, h, ret_end, err))
+        if (!read_headers(tar, h, &pax, ret_end, err))
                 return false;
         if (*ret_end)
                 return true;
-        if (h[156] == 'x') {
-                if (!octal(h + 124, 12, &bytes))
-                        return bad(err, "a number that is none");
-                if (!read_pax(tar, bytes, &pax, err) || !read_header(tar, h, ret_end, err))
-                        return false;
-        }
         entry.type = type_of(h[156]);
-        if (*ret_end || entry.type == FILE_NONE)
+        if (entry.type == FILE_NONE)
                 return bad(err, "an entry that is neither file, directory, link nor FIFO");
         if (!set_names(h, &pax, &entry, err) || !set_numbers(h, &pax, &entry, err))
                 return false;
         tar->left = entry.size;
         tar->pad = (BLOCK - entry.size % BLOCK) % BLOCK;
-        entry.sparse = pax.major || pax.minor || pax.has_real_size || pax.sparse_name;
-        if (entry.sparse) {
-                if (!pax.major || !pax.minor || !pax.has_real_size || !pax.sparse_name || entry.type != FILE_REGULAR)
-                        return bad(err, "a sparse file of another format");
-                entry.size = pax.real_size;
-                if (!read_map(tar, pax.real_size, &map, err))
-                        return false;
-        }
+        if (!set_sparse(tar, &pax, &entry, &map, err))
+                return false;
         entry.xattrs = TAKE(pax.xattrs);
         entry.n_xattrs = pax.n_xattrs;
         pax.n_xattrs = 0;

@@ -22,7 +22,8 @@ static void octal(char *to, size_t room, uint64_t value) {
         memcpy(to, text, room);
 }
 
-static bool put_header(TarWriter *tar, const char *name, char type, uint64_t size, const FileEntry *entry, Err *err) {
+static bool put_header(TarWriter *tar, const char *name, char type, uint64_t size,
+        const FileEntry *entry, Err *err) {
         Header h = {.type = type, .magic = "ustar", .version = {'0', '0'}};
         memcpy(h.name, name, strlen(name) < sizeof(h.name) ? strlen(name) : sizeof(h.name));
         int64_t seconds = entry->mtime_ns / 1000000000;
@@ -34,7 +35,9 @@ static bool put_header(TarWriter *tar, const char *name, char type, uint64_t siz
         octal(h.major, sizeof(h.major), 0);
         octal(h.minor, sizeof(h.minor), 0);
         if (entry->link && (type == '1' || type == '2'))
-                memcpy(h.link, entry->link, strlen(entry->link) < sizeof(h.link) ? strlen(entry->link) : sizeof(h.link));
+                memcpy(h.link, entry->link,
+                        strlen(entry->link) < sizeof(h.link) ? strlen(entry->link)
+                                                             : sizeof(h.link));
         memset(h.checksum, ' ', sizeof(h.checksum));
         unsigned sum = 0;
         for (size_t i = 0; i < BLOCK; i++)
@@ -55,7 +58,9 @@ static void pax_bytes(Str *pax, const char *key, const void *value, size_t n) {
         str_add_char(pax, '\n');
 }
 
-static void pax_text(Str *pax, const char *key, const char *value) { pax_bytes(pax, key, value, strlen(value)); }
+static void pax_text(Str *pax, const char *key, const char *value) {
+        pax_bytes(pax, key, value, strlen(value));
+}
 
 static void pax_number(Str *pax, const char *key, uint64_t value) {
         scoped(free_str) char *text = str_format("%" PRIu64, value);
@@ -65,8 +70,8 @@ static void pax_number(Str *pax, const char *key, uint64_t value) {
 static void pax_time(Str *pax, int64_t ns) {
         int64_t seconds = ns / 1000000000, rest = ns % 1000000000;
         const char *sign = ns < 0 ? "-" : "";
-        scoped(free_str) char *text = str_format("%s%" PRId64 ".%09" PRId64, sign, seconds < 0 ? -seconds : seconds,
-                                                 rest < 0 ? -rest : rest);
+        scoped(free_str) char *text = str_format("%s%" PRId64 ".%09" PRId64, sign,
+                seconds < 0 ? -seconds : seconds, rest < 0 ? -rest : rest);
         pax_text(pax, "mtime", text);
 }
 
@@ -76,7 +81,8 @@ static void pax_xattr(Str *pax, const Xattr *x) {
                 {"system.posix_acl_default", "SCHILY.acl.default"},
         };
         for (size_t i = 0; i < COUNT_OF(acls); i++) {
-                scoped(free_str) char *text = strcmp(x->name, acls[i][0]) ? NULL : acl_to_text(x->value, x->n);
+                scoped(free_str) char *text =
+                        strcmp(x->name, acls[i][0]) ? NULL : acl_to_text(x->value, x->n);
                 if (text) {
                         pax_text(pax, acls[i][1], text);
                         return;
@@ -107,7 +113,8 @@ static bool put_pax(TarWriter *tar, const Str *pax, const FileEntry *entry, Err 
         FileEntry plain = {.mode = 0600, .mtime_ns = entry->mtime_ns};
         size_t pad = (BLOCK - pax->len % BLOCK) % BLOCK;
         return put_header(tar, "./PaxHeaders/belay", 'x', pax->len, &plain, err) &&
-               zwriter_add(tar->out, pax->text, pax->len, err) && zwriter_add(tar->out, zeros, pad, err);
+               zwriter_add(tar->out, pax->text, pax->len, err) &&
+               zwriter_add(tar->out, zeros, pad, err);
 }
 
 static char type_flag(FileType type) {
@@ -142,9 +149,11 @@ bool tar_put(TarWriter *tar, const FileEntry *entry, const SegmentMap *map, Err 
         scoped(str_done) Str pax = {0}, sparse = {0};
         bool is_root = strcmp(entry->path, ".") == 0;
         scoped(free_str) char *name = is_root ? str_copy("./")
-                                              : str_format("./%s%s", entry->path, entry->type == FILE_DIRECTORY ? "/" : "");
+                                              : str_format("./%s%s", entry->path,
+                                                        entry->type == FILE_DIRECTORY ? "/" : "");
         FileEntry shown = *entry;
-        scoped(free_str) char *target = entry->type == FILE_HARDLINK ? str_format("./%s", entry->link) : NULL;
+        scoped(free_str) char *target =
+                entry->type == FILE_HARDLINK ? str_format("./%s", entry->link) : NULL;
         if (target)
                 shown.link = target;
         uint64_t stored = entry->type == FILE_REGULAR ? entry->size : 0;
@@ -161,7 +170,8 @@ bool tar_put(TarWriter *tar, const FileEntry *entry, const SegmentMap *map, Err 
                 pax_text(&pax, "path", name);
         if (shown.link && strlen(shown.link) > sizeof(((Header *)0)->link))
                 pax_text(&pax, "linkpath", shown.link);
-        if (!put_pax(tar, &pax, entry, err) || !put_header(tar, name, type_flag(entry->type), stored, &shown, err))
+        if (!put_pax(tar, &pax, entry, err) ||
+                !put_header(tar, name, type_flag(entry->type), stored, &shown, err))
                 return false;
         tar->left = stored - sparse.len;
         tar->pad = (BLOCK - stored % BLOCK) % BLOCK;

@@ -38,7 +38,8 @@ static bool page_size_ok(uint32_t n) { return n >= 512 && n <= 65536 && (n & (n 
 
 /* Reads the header; false when it is none (then SQLite ignores the file, too). */
 static bool header_ok(int fd, unsigned char *h, Sum *sum) {
-        if (pread(fd, h, WAL_HEADER, 0) != WAL_HEADER || (big(h) & 0xfffffffeU) != WAL_MAGIC || big(h + 4) != WAL_FORMAT)
+        if (pread(fd, h, WAL_HEADER, 0) != WAL_HEADER || (big(h) & 0xfffffffeU) != WAL_MAGIC ||
+                big(h + 4) != WAL_FORMAT)
                 return false;
         sum_add(sum, h, 24, big(h) & 1);
         return page_size_ok(big(h + 8)) && sum->a == big(h + 24) && sum->b == big(h + 28);
@@ -57,7 +58,8 @@ static void commit(WalMap *map, const Pending *pending, size_t n) {
                         while (room <= index)
                                 room *= 2;
                         map->frames = mem_grow(map->frames, room, sizeof(uint64_t));
-                        memset(map->frames + map->n_frames, 0, (room - map->n_frames) * sizeof(uint64_t));
+                        memset(map->frames + map->n_frames, 0,
+                                (room - map->n_frames) * sizeof(uint64_t));
                         map->n_frames = room;
                 }
                 map->frames[index] = pending[i].at;

@@ -16,7 +16,8 @@ int open_beneath(int dir_fd, const char *path, int flags, mode_t mode, bool same
         struct open_how how = {
                 .flags = (unsigned)(flags | O_CLOEXEC | O_NOFOLLOW),
                 .mode = flags & O_CREAT ? mode : 0,
-                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | (same_mount ? RESOLVE_NO_XDEV : 0),
+                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+                           (same_mount ? RESOLVE_NO_XDEV : 0),
         };
         int fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
         if (fd < 0 && (errno == ENOSYS || errno == EPERM) && !strchr(path, '/'))
@@ -42,7 +43,9 @@ static bool is_skipped(const Walk *w, const char *path) {
         return false;
 }
 
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_bytes(const void *a, const void *b) {
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static void close_dir(DIR **dir) {
         if (*dir)
@@ -75,13 +78,17 @@ static bool walk_directory(const Walk *w, int dir_fd, const char *path, unsigned
 
 static bool enter(const Walk *w, const WalkPlace *place, unsigned depth, Err *err) {
         if (depth >= DEPTH_MAX)
-                return err_fail(err, ERR_REFUSED, "'%s/%s' is more than %d directories deep", w->root, place->path, DEPTH_MAX);
-        scoped(close_fd) int fd = open_beneath(place->dir_fd, place->name, O_RDONLY | O_DIRECTORY, 0, true);
+                return err_fail(err, ERR_REFUSED, "'%s/%s' is more than %d directories deep",
+                        w->root, place->path, DEPTH_MAX);
+        scoped(close_fd) int fd =
+                open_beneath(place->dir_fd, place->name, O_RDONLY | O_DIRECTORY, 0, true);
         if (fd < 0 && errno == ENOENT)
                 return true;
         if (fd < 0 && errno == EXDEV) {
-                err_fail(err, ERR_REFUSED, "'%s/%s' is a mount point inside of what is backed up", w->root, place->path);
-                return err_hint(err, "Name the mounted directory under backup.contents by itself, or unmount it.");
+                err_fail(err, ERR_REFUSED, "'%s/%s' is a mount point inside of what is backed up",
+                        w->root, place->path);
+                return err_hint(err, "Name the mounted directory under backup.contents by itself, "
+                                     "or unmount it.");
         }
         if (fd < 0)
                 return err_fail_errno(err, ERR_IO, errno, "opening '%s/%s'", w->root, place->path);
@@ -95,7 +102,8 @@ static bool walk_entry(const Walk *w, const WalkPlace *place, unsigned depth, Er
         if (fstatat(place->dir_fd, place->name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
                 if (errno == ENOENT)
                         return true;
-                return err_fail_errno(err, ERR_IO, errno, "looking at '%s/%s'", w->root, place->path);
+                return err_fail_errno(
+                        err, ERR_IO, errno, "looking at '%s/%s'", w->root, place->path);
         }
         if (!w->visit(w->context, place, &st, err))
                 return false;
@@ -120,12 +128,14 @@ static bool walk_file(const Walk *w, Err *err) {
         scoped(free_str) char *parent = path_dirname(w->root);
         scoped(close_fd) int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return err_fail_errno(err, errno == ENOENT ? ERR_UNKNOWN : ERR_IO, errno, "opening '%s'", parent);
+                return err_fail_errno(
+                        err, errno == ENOENT ? ERR_UNKNOWN : ERR_IO, errno, "opening '%s'", parent);
         const char *name = path_basename(w->root);
         WalkPlace place = {fd, name, name};
         struct stat st;
         if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-                return err_fail_errno(err, errno == ENOENT ? ERR_UNKNOWN : ERR_IO, errno, "looking at '%s'", w->root);
+                return err_fail_errno(err, errno == ENOENT ? ERR_UNKNOWN : ERR_IO, errno,
+                        "looking at '%s'", w->root);
         if (!S_ISREG(st.st_mode))
                 return err_fail(err, ERR_REFUSED, "'%s' is no regular file any more", w->root);
         return w->visit(w->context, &place, &st, err);
@@ -137,20 +147,23 @@ bool walk(const Walk *w, Err *err) {
         scoped(close_fd) int fd = open(w->root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         struct stat st;
         if (fd < 0 || fstat(fd, &st) != 0)
-                return err_fail_errno(err, errno == ENOENT ? ERR_UNKNOWN : ERR_IO, errno, "opening '%s'", w->root);
+                return err_fail_errno(err, errno == ENOENT ? ERR_UNKNOWN : ERR_IO, errno,
+                        "opening '%s'", w->root);
         WalkPlace root = {fd, ".", "."};
         return w->visit(w->context, &root, &st, err) && walk_directory(w, fd, ".", 0, err);
 }
 
 bool walk_open_file(const WalkPlace *place, int *ret_fd, Err *err) {
         *ret_fd = -1;
-        int fd = open_beneath(place->dir_fd, place->name, O_RDONLY | O_NONBLOCK | O_NOATIME, 0, true);
+        int fd = open_beneath(
+                place->dir_fd, place->name, O_RDONLY | O_NONBLOCK | O_NOATIME, 0, true);
         if (fd < 0 && errno == EPERM)
                 fd = open_beneath(place->dir_fd, place->name, O_RDONLY | O_NONBLOCK, 0, true);
         if (fd < 0 && (errno == ENOENT || errno == ELOOP))
                 return true;
         if (fd < 0 && errno == EXDEV)
-                return err_fail(err, ERR_REFUSED, "'%s' is a mount point inside of what is backed up", place->path);
+                return err_fail(err, ERR_REFUSED,
+                        "'%s' is a mount point inside of what is backed up", place->path);
         if (fd < 0)
                 return err_fail_errno(err, ERR_IO, errno, "opening '%s'", place->path);
         *ret_fd = fd;

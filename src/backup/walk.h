@@ -15,9 +15,9 @@ typedef struct WalkPlace {
 } WalkPlace;
 
 typedef struct Walk {
-        const char *root;     /* absolute, no links */
-        bool is_file;         /* a single file: one entry, its base name */
-        Strv skip;            /* paths in it that are left out, with their sidecars: databases */
+        const char *root; /* absolute, no links */
+        bool is_file;     /* a single file: one entry, its base name */
+        Strv skip;        /* paths in it that are left out, with their sidecars: databases */
         const Cancel *cancel;
         bool (*visit)(void *context, const WalkPlace *place, const struct stat *st, Err *err);
         void *context;

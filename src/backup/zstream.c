@@ -63,7 +63,8 @@ static bool flush_frame(ZWriter *w, Err *err) {
                 return put(w, w->plain, n, err);
         size_t packed = ZSTD_compress2(w->context, w->packed, w->room, w->plain, n);
         if (ZSTD_isError(packed))
-                return err_fail(err, ERR_BUG, "compressing '%s': %s", w->path, ZSTD_getErrorName(packed));
+                return err_fail(
+                        err, ERR_BUG, "compressing '%s': %s", w->path, ZSTD_getErrorName(packed));
         return put(w, w->packed, packed, err);
 }
 
@@ -122,7 +123,8 @@ bool zreader_open(const char *path, bool compressed, uint64_t plain_max, ZReader
         r->plain_max = plain_max;
         r->fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (r->fd < 0)
-                return err_fail_errno(err, errno == ENOENT ? ERR_CORRUPT : ERR_IO, errno, "opening '%s'", path);
+                return err_fail_errno(
+                        err, errno == ENOENT ? ERR_CORRUPT : ERR_IO, errno, "opening '%s'", path);
         r->buffer = mem_new(READ_BYTES, 1);
         r->in.src = r->buffer;
         r->sum = sha256_new();
@@ -164,7 +166,8 @@ static bool unpack(ZReader *r, void *buffer, size_t n, size_t *ret_got, Err *err
         ZSTD_outBuffer out = {.dst = buffer, .size = n};
         size_t left = ZSTD_decompressStream(r->context, &out, &r->in);
         if (ZSTD_isError(left))
-                return err_fail(err, ERR_CORRUPT, "'%s' cannot be unpacked: %s", r->path, ZSTD_getErrorName(left));
+                return err_fail(err, ERR_CORRUPT, "'%s' cannot be unpacked: %s", r->path,
+                        ZSTD_getErrorName(left));
         r->frame_open = left != 0;
         *ret_got = out.pos;
         return true;
@@ -187,7 +190,8 @@ bool zreader_get(ZReader *r, void *buffer, size_t n, size_t *ret_got, Err *err) 
         }
         r->plain_bytes += got;
         if (r->plain_bytes > r->plain_max)
-                return err_fail(err, ERR_CORRUPT, "'%s' holds more than its manifest says", r->path);
+                return err_fail(
+                        err, ERR_CORRUPT, "'%s' holds more than its manifest says", r->path);
         *ret_got = got;
         return true;
 }

@@ -30,9 +30,11 @@ static ErrCode code_of(int primary) {
 static bool fail_code(sqlite3 *db, int code, Err *err, const char *doing) {
         const char *path = db ? sqlite3_db_filename(db, "main") : NULL;
         const char *words = db ? sqlite3_errmsg(db) : sqlite3_errstr(code);
-        err_fail(err, code_of(code & 0xff), "%s database '%s': %s", doing, path ? path : "?", words);
+        err_fail(
+                err, code_of(code & 0xff), "%s database '%s': %s", doing, path ? path : "?", words);
         if ((code & 0xff) == SQLITE_BUSY)
-                err_hint(err, "Another program holds the database locked; see who has it open with `fuser`.");
+                err_hint(err, "Another program holds the database locked; see who has it open with "
+                              "`fuser`.");
         return false;
 }
 
@@ -71,7 +73,9 @@ static int flags_of(DatabaseMode mode) {
 }
 
 static bool make_harmless(sqlite3 *db) {
-        static const struct { int option, value; } settings[] = {
+        static const struct {
+                int option, value;
+        } settings[] = {
                 {SQLITE_DBCONFIG_DEFENSIVE, 1},
                 {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
                 {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
@@ -93,7 +97,8 @@ static bool make_private(const char *path, Err *err) {
 
 bool database_open(const char *path, DatabaseMode mode, sqlite3 **ret, Err *err) {
         scoped(database_close) sqlite3 *db = NULL;
-        scoped(free_str) char *name = mode == DATABASE_IMMUTABLE ? immutable_uri(path) : str_copy(path);
+        scoped(free_str) char *name =
+                mode == DATABASE_IMMUTABLE ? immutable_uri(path) : str_copy(path);
 #ifdef BELAY_FAULT_POINTS
         database_fault_points();
 #endif
@@ -102,7 +107,7 @@ bool database_open(const char *path, DatabaseMode mode, sqlite3 **ret, Err *err)
         int rc = sqlite3_open_v2(name, &db, flags_of(mode), NULL);
         if (rc != SQLITE_OK)
                 return err_fail(err, code_of(rc & 0xff), "opening database '%s': %s", path,
-                                db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+                        db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
         if (!make_harmless(db))
                 return fail_code(db, SQLITE_ERROR, err, "setting up");
         *ret = TAKE(db);
@@ -117,7 +122,8 @@ void database_close(sqlite3 **db) {
 static void finalize(sqlite3_stmt **statement) { (void)sqlite3_finalize(*statement); }
 
 bool database_run(sqlite3 *db, const char *sql, Err *err) {
-        return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK || database_fail(db, err, "using");
+        return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ||
+               database_fail(db, err, "using");
 }
 
 static bool first_row(sqlite3 *db, const char *sql, sqlite3_stmt **ret, Err *err) {
@@ -128,7 +134,7 @@ static bool first_row(sqlite3 *db, const char *sql, sqlite3_stmt **ret, Err *err
                 return true;
         if (rc == SQLITE_DONE)
                 return err_fail(err, ERR_CORRUPT, "database '%s' gives no answer",
-                                sqlite3_db_filename(db, "main"));
+                        sqlite3_db_filename(db, "main"));
         return database_fail(db, err, "reading");
 }
 
@@ -179,9 +185,10 @@ static bool count_table(sqlite3 *db, const char *table, int64_t *ret, Err *err) 
 }
 
 static bool count_all(sqlite3 *db, DatabaseFacts *facts, Err *err) {
-        static const char sql[] = "SELECT name FROM sqlite_schema WHERE type = 'table'"
-                                  " AND substr(name, 1, 7) <> 'sqlite_'"
-                                  " AND upper(substr(ltrim(sql), 1, 14)) <> 'CREATE VIRTUAL' ORDER BY name";
+        static const char sql[] =
+                "SELECT name FROM sqlite_schema WHERE type = 'table'"
+                " AND substr(name, 1, 7) <> 'sqlite_'"
+                " AND upper(substr(ltrim(sql), 1, 14)) <> 'CREATE VIRTUAL' ORDER BY name";
         scoped(finalize) sqlite3_stmt *rows = NULL;
         if (sqlite3_prepare_v2(db, sql, -1, &rows, NULL) != SQLITE_OK)
                 return database_fail(db, err, "reading the tables of");
@@ -193,17 +200,19 @@ static bool count_all(sqlite3 *db, DatabaseFacts *facts, Err *err) {
                         return false;
         }
         facts->counted = true;
-        return rc == SQLITE_DONE || rc == SQLITE_ROW || database_fail(db, err, "reading the tables of");
+        return rc == SQLITE_DONE || rc == SQLITE_ROW ||
+               database_fail(db, err, "reading the tables of");
 }
 
 bool database_facts(sqlite3 *db, bool count_rows, DatabaseFacts *ret, Err *err) {
         scoped(database_facts_done) DatabaseFacts facts = {0};
         if (!database_text(db, "PRAGMA journal_mode", &facts.journal_mode, err) ||
-            !database_int(db, "PRAGMA page_size", &facts.page_size, err) ||
-            !database_int(db, "PRAGMA page_count", &facts.page_count, err) ||
-            !database_int(db, "PRAGMA schema_version", &facts.schema_version, err) ||
-            !database_int(db, "PRAGMA user_version", &facts.user_version, err) ||
-            !schema_sum(db, facts.schema_sha256, err) || (count_rows && !count_all(db, &facts, err)))
+                !database_int(db, "PRAGMA page_size", &facts.page_size, err) ||
+                !database_int(db, "PRAGMA page_count", &facts.page_count, err) ||
+                !database_int(db, "PRAGMA schema_version", &facts.schema_version, err) ||
+                !database_int(db, "PRAGMA user_version", &facts.user_version, err) ||
+                !schema_sum(db, facts.schema_sha256, err) ||
+                (count_rows && !count_all(db, &facts, err)))
                 return false;
         *ret = facts;
         facts = (DatabaseFacts){0};
@@ -264,5 +273,6 @@ bool database_check(sqlite3 *db, Err *err) {
                 return false;
         if (str_equal(answer, "ok"))
                 return true;
-        return err_fail(err, ERR_CORRUPT, "database '%s' is damaged: %s", sqlite3_db_filename(db, "main"), answer);
+        return err_fail(err, ERR_CORRUPT, "database '%s' is damaged: %s",
+                sqlite3_db_filename(db, "main"), answer);
 }

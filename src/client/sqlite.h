@@ -23,7 +23,7 @@
 typedef enum DatabaseMode {
         DATABASE_READ_WRITE, /* a live one: locks, shared memory and journals work as for any program */
         DATABASE_CREATE,     /* the same; made when absent */
-        DATABASE_IMMUTABLE,  /* a private copy without sidecars: read only, no locks, no sidecars made */
+        DATABASE_IMMUTABLE, /* a private copy without sidecars: read only, no locks, no sidecars made */
 } DatabaseMode;
 
 bool database_open(const char *path, DatabaseMode mode, sqlite3 **ret, Err *err);
@@ -48,7 +48,7 @@ typedef struct DatabaseFacts {
         char schema_sha256[65]; /* over type, name, table and text of all objects, sorted */
         TableRows *tables;      /* ordinary tables, by name; at most DATABASE_TABLES_MAX */
         size_t n_tables;
-        bool counted;           /* tables are filled in */
+        bool counted; /* tables are filled in */
 } DatabaseFacts;
 
 enum { DATABASE_TABLES_MAX = 1000 };
@@ -56,13 +56,15 @@ enum { DATABASE_TABLES_MAX = 1000 };
 /* Call inside a transaction for one moment's facts. Counting reads every table. */
 bool database_facts(sqlite3 *db, bool count_rows, DatabaseFacts *ret, Err *err);
 void database_facts_done(DatabaseFacts *facts);
-json_t *database_facts_to_json(const DatabaseFacts *facts);             /* new reference */
-bool database_facts_from_json(const json_t *object, DatabaseFacts *ret); /* false: not of that form */
+json_t *database_facts_to_json(const DatabaseFacts *facts); /* new reference */
+bool database_facts_from_json(
+        const json_t *object, DatabaseFacts *ret); /* false: not of that form */
 /* PRAGMA integrity_check; ERR_CORRUPT with its first words. */
 bool database_check(sqlite3 *db, Err *err);
 
 #ifdef BELAY_FAULT_POINTS
-void database_fault_points(void); /* SQLite's own writes pass fault points; called by database_open */
+void database_fault_points(
+        void); /* SQLite's own writes pass fault points; called by database_open */
 #endif
 
 #endif

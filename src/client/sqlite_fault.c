@@ -26,7 +26,9 @@ static sqlite3_file *real_of(sqlite3_file *f) { return ((FaultFile *)(void *)f)-
 static int failed(void) { return errno == ENOSPC || errno == EDQUOT ? SQLITE_FULL : SQLITE_IOERR; }
 
 static int f_close(sqlite3_file *f) { return PASS(xClose); }
-static int f_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at) { return PASS(xRead, to, n, at); }
+static int f_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at) {
+        return PASS(xRead, to, n, at);
+}
 static int f_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at) {
         if (fault_before("sqlite-write", NULL))
                 return failed();
@@ -64,15 +66,36 @@ static int f_device(sqlite3_file *f) { return PASS(xDeviceCharacteristics); }
 static int f_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **ret) {
         return PASS(xShmMap, page, size, extend, ret);
 }
-static int f_shm_lock(sqlite3_file *f, int at, int n, int flags) { return PASS(xShmLock, at, n, flags); }
+static int f_shm_lock(sqlite3_file *f, int at, int n, int flags) {
+        return PASS(xShmLock, at, n, flags);
+}
 static void f_shm_barrier(sqlite3_file *f) { PASS(xShmBarrier); }
 static int f_shm_unmap(sqlite3_file *f, int remove) { return PASS(xShmUnmap, remove); }
-static int f_fetch(sqlite3_file *f, sqlite3_int64 at, int n, void **ret) { return PASS(xFetch, at, n, ret); }
+static int f_fetch(sqlite3_file *f, sqlite3_int64 at, int n, void **ret) {
+        return PASS(xFetch, at, n, ret);
+}
 static int f_unfetch(sqlite3_file *f, sqlite3_int64 at, void *p) { return PASS(xUnfetch, at, p); }
 
 static const sqlite3_io_methods methods = {
-        3,          f_close,     f_read,   f_write,   f_truncate, f_sync,     f_size,       f_lock,      f_unlock, f_reserved,
-        f_control,  f_sector,    f_device, f_shm_map, f_shm_lock, f_shm_barrier, f_shm_unmap, f_fetch,     f_unfetch,
+        3,
+        f_close,
+        f_read,
+        f_write,
+        f_truncate,
+        f_sync,
+        f_size,
+        f_lock,
+        f_unlock,
+        f_reserved,
+        f_control,
+        f_sector,
+        f_device,
+        f_shm_map,
+        f_shm_lock,
+        f_shm_barrier,
+        f_shm_unmap,
+        f_fetch,
+        f_unfetch,
 };
 
 static int v_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *ret_flags) {

@@ -7,7 +7,8 @@ static char *small_backup(Fixture *f) {
         fixture_add(f, CONTENT_PATH, "data", "data");
         fixture_add(f, CONTENT_SQLITE, "x.db", "x");
         put_text(f, "a", "one");
-        sql(f->contents[1].path, "PRAGMA page_size=512; CREATE TABLE t (x); INSERT INTO t VALUES (1), (2)");
+        sql(f->contents[1].path,
+                "PRAGMA page_size=512; CREATE TABLE t (x); INSERT INTO t VALUES (1), (2)");
         Backup *b = first_pass(f);
         put_text(f, "b", "two");
         scoped(free_str) char *gone = in_data(f, "a");
@@ -33,7 +34,8 @@ static unsigned flip_all(const char *dir, const char *name) {
                         turned = byte ^ (unsigned char)(1U << bit);
                         assert_int_equal(pwrite(fd, &turned, 1, at), 1);
                         if (!is_found(dir))
-                                fail_msg("%s: bit %u of byte %ld is not found", name, bit, (long)at);
+                                fail_msg(
+                                        "%s: bit %u of byte %ld is not found", name, bit, (long)at);
                 }
                 assert_int_equal(pwrite(fd, &byte, 1, at), 1);
         }

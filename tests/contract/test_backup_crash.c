@@ -18,9 +18,9 @@ int main(void) {
 
 typedef struct Scenario {
         const char *name;
-        void (*before)(Fixture *f);             /* makes the state */
-        bool (*work)(Fixture *f, Err *err);     /* in the child, with the fault */
-        void (*after)(Fixture *f);              /* in the parent: recovers, then looks */
+        void (*before)(Fixture *f);         /* makes the state */
+        bool (*work)(Fixture *f, Err *err); /* in the child, with the fault */
+        void (*after)(Fixture *f);          /* in the parent: recovers, then looks */
 } Scenario;
 
 static const char *live_db(const Fixture *f) { return f->contents[1].path; }
@@ -31,7 +31,8 @@ static void write_and_die(const char *path, const char *text) {
         if (pid == 0) {
                 sqlite3 *db = NULL;
                 fault_set("");
-                if (sqlite3_open(path, &db) != SQLITE_OK || sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
+                if (sqlite3_open(path, &db) != SQLITE_OK ||
+                        sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
                         _exit(1);
                 _exit(0);
         }
@@ -47,7 +48,8 @@ static void make_contents(Fixture *f) {
         OK(dir_make(sub, err));
         put_text(f, "a", "old");
         put_text(f, "sub/b", "old");
-        sql(live_db(f), "PRAGMA page_size=512; PRAGMA journal_mode=WAL; CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT);"
+        sql(live_db(f), "PRAGMA page_size=512; PRAGMA journal_mode=WAL; CREATE TABLE note (id "
+                        "INTEGER PRIMARY KEY, text TEXT);"
                         "INSERT INTO note(text) VALUES ('a'), ('b'), ('c')");
 }
 
@@ -77,7 +79,8 @@ static void is_new(Fixture *f) {
 
 static void no_traces(Fixture *f, const char *but) {
         scoped(free_str) char *srv = path_join(f->root, "srv");
-        scoped(free_str) char *script = str_format("test -z \"$(ls -A | grep -v -x -E 'data|x.db|x.db-wal|x.db-shm|%s')\"", but);
+        scoped(free_str) char *script = str_format(
+                "test -z \"$(ls -A | grep -v -x -E 'data|x.db|x.db-wal|x.db-shm|%s')\"", but);
         char *argv[] = {"sh", "-c", script, NULL};
         if (run_program(srv, argv) != 0) {
                 char *list[] = {"sh", "-c", "ls -lA >&2", NULL};
@@ -99,8 +102,8 @@ static bool backup_work(Fixture *f, Err *err) {
         scoped(backup_freep) Backup *b = NULL;
         scoped(pass_stats_done) PassStats stats = {0};
         scoped(published_done) Published p = {0};
-        if (!backup_plan(&r, &plan, err) || !backup_begin(&r, &plan, &b, err) || !backup_first_pass(b, err) ||
-            !backup_prove(b, 2, err))
+        if (!backup_plan(&r, &plan, err) || !backup_begin(&r, &plan, &b, err) ||
+                !backup_first_pass(b, err) || !backup_prove(b, 2, err))
                 return false;
         put_text(f, "late", "late");
         write_and_die(live_db(f), "INSERT INTO note(text) VALUES ('late')");
@@ -156,7 +159,8 @@ static bool complete_work(Fixture *f, Err *err) {
         scoped(backup_freep) Backup *b = NULL;
         scoped(pass_stats_done) PassStats stats = {0};
         scoped(published_done) Published p = {0};
-        return backup_reopen(&r, &b, err) && backup_second_pass(b, &stats, err) && backup_merge_publish(b, &p, err);
+        return backup_reopen(&r, &b, err) && backup_second_pass(b, &stats, err) &&
+               backup_merge_publish(b, &p, err);
 }
 
 static void complete_after(Fixture *f) {
@@ -215,7 +219,8 @@ static void partial_before(Fixture *f) {
         Backup *b = first_pass(f);
         put_text(f, "sub/b", "OLD");
         put_text(f, "sub/b", "old");
-        write_and_die(live_db(f), "INSERT INTO note(text) VALUES ('x'); DELETE FROM note WHERE text = 'x'");
+        write_and_die(live_db(f),
+                "INSERT INTO note(text) VALUES ('x'); DELETE FROM note WHERE text = 'x'");
         PassStats stats = {0};
         OK(backup_second_pass(b, &stats, err));
         pass_stats_done(&stats);
@@ -267,7 +272,9 @@ static void remove_before(Fixture *f) {
         free(whole_backup(f));
 }
 
-static bool remove_work(Fixture *f, Err *err) { return backup_discard(f->store, "notes", f->id, err); }
+static bool remove_work(Fixture *f, Err *err) {
+        return backup_discard(f->store, "notes", f->id, err);
+}
 
 static void remove_after(Fixture *f) {
         BackupList list = {0};
@@ -340,7 +347,8 @@ static void sweep_all(const char *with) {
         unsigned total = 0;
         action = with;
         for (size_t i = 0; i < COUNT_OF(scenarios); i++) {
-                if (getenv("BELAY_SCENARIO") && strcmp(getenv("BELAY_SCENARIO"), scenarios[i].name) != 0)
+                if (getenv("BELAY_SCENARIO") &&
+                        strcmp(getenv("BELAY_SCENARIO"), scenarios[i].name) != 0)
                         continue;
                 unsigned tried = sweep(&scenarios[i]);
                 print_message("%s: %u points of %s\n", with, tried, scenarios[i].name);

@@ -30,8 +30,9 @@ static char *hostile_dir(const Fixture *f) {
         char *dir = path_join(f->root, "archives");
         const char *given = getenv("BELAY_SOURCE");
         scoped(free_str) char *here = path_dirname(__FILE__);
-        scoped(free_str) char *script = given ? path_join(given, "tests/contract/data/hostile_archives.py")
-                                              : path_join(here, "data/hostile_archives.py");
+        scoped(free_str) char *script =
+                given ? path_join(given, "tests/contract/data/hostile_archives.py")
+                      : path_join(here, "data/hostile_archives.py");
         char *argv[] = {"/usr/bin/python3", script, dir, NULL};
         assert_int_equal(mkdir(dir, 0700), 0);
         assert_int_equal(run_program(NULL, argv), 0);
@@ -51,7 +52,8 @@ static void archives_of_other_dialects_are_refused(void **state) {
                 if (names[i]->d_name[0] != '.') {
                         bool wanted = str_starts(names[i]->d_name, "ok-");
                         if (read_all(path, &err) != wanted)
-                                fail_msg("%s: %s", names[i]->d_name, wanted ? err.message : "was accepted");
+                                fail_msg("%s: %s", names[i]->d_name,
+                                        wanted ? err.message : "was accepted");
                         if (!wanted && err.code != ERR_CORRUPT)
                                 fail_msg("%s: %s", names[i]->d_name, err.message);
                         *(wanted ? &good : &bad) += 1;
@@ -71,34 +73,50 @@ typedef struct Case {
         FileEntry list[6];    /* of the list; empty: the same */
 } Case;
 
-#define DIR_ENTRY(p)     {.path = (char *)(uintptr_t)(p), .type = FILE_DIRECTORY, .mode = 0755}
-#define FILE_ENTRY(p)    {.path = (char *)(uintptr_t)(p), .type = FILE_REGULAR, .mode = 0644}
-#define LINK_ENTRY(p, l) {.path = (char *)(uintptr_t)(p), .type = FILE_SYMLINK, .mode = 0777, .link = (char *)(uintptr_t)(l)}
-#define HARD_ENTRY(p, l) {.path = (char *)(uintptr_t)(p), .type = FILE_HARDLINK, .mode = 0644, .link = (char *)(uintptr_t)(l)}
+#define DIR_ENTRY(p)                                                                               \
+        { .path = (char *)(uintptr_t)(p), .type = FILE_DIRECTORY, .mode = 0755 }
+#define FILE_ENTRY(p)                                                                              \
+        { .path = (char *)(uintptr_t)(p), .type = FILE_REGULAR, .mode = 0644 }
+#define LINK_ENTRY(p, l)                                                                           \
+        {                                                                                          \
+                .path = (char *)(uintptr_t)(p), .type = FILE_SYMLINK, .mode = 0777,                \
+                .link = (char *)(uintptr_t)(l)                                                     \
+        }
+#define HARD_ENTRY(p, l)                                                                           \
+        {                                                                                          \
+                .path = (char *)(uintptr_t)(p), .type = FILE_HARDLINK, .mode = 0644,               \
+                .link = (char *)(uintptr_t)(l)                                                     \
+        }
 
 static const Case cases[] = {
-        {"a file below a link", {DIR_ENTRY("."), LINK_ENTRY("evil", "/tmp"), FILE_ENTRY("evil/planted")}, {{0}}},
+        {"a file below a link",
+                {DIR_ENTRY("."), LINK_ENTRY("evil", "/tmp"), FILE_ENTRY("evil/planted")}, {{0}}},
         {"a file below a file", {DIR_ENTRY("."), FILE_ENTRY("a"), FILE_ENTRY("a/b")}, {{0}}},
         {"a file whose directory is not there", {DIR_ENTRY("."), FILE_ENTRY("d/b")}, {{0}}},
-        {"a hard link to a link", {DIR_ENTRY("."), LINK_ENTRY("a", "/etc/passwd"), HARD_ENTRY("b", "a")}, {{0}}},
+        {"a hard link to a link",
+                {DIR_ENTRY("."), LINK_ENTRY("a", "/etc/passwd"), HARD_ENTRY("b", "a")}, {{0}}},
         {"a hard link to nothing", {DIR_ENTRY("."), HARD_ENTRY("b", "none")}, {{0}}},
         {"a hard link to itself", {DIR_ENTRY("."), HARD_ENTRY("b", "b")}, {{0}}},
-        {"a file twice", {DIR_ENTRY("."), FILE_ENTRY("a"), FILE_ENTRY("a")}, {DIR_ENTRY("."), FILE_ENTRY("a")}},
+        {"a file twice", {DIR_ENTRY("."), FILE_ENTRY("a"), FILE_ENTRY("a")},
+                {DIR_ENTRY("."), FILE_ENTRY("a")}},
         {"a directory, then a link of its name",
-         {DIR_ENTRY("."), DIR_ENTRY("d"), LINK_ENTRY("d", "/etc")},
-         {DIR_ENTRY("."), DIR_ENTRY("d")}},
-        {"a file that the list lacks", {DIR_ENTRY("."), FILE_ENTRY("a"), FILE_ENTRY("b")}, {DIR_ENTRY("."), FILE_ENTRY("a")}},
-        {"a file that the archive lacks", {DIR_ENTRY("."), FILE_ENTRY("a")}, {DIR_ENTRY("."), FILE_ENTRY("a"), FILE_ENTRY("b")}},
-        {"a list out of order", {DIR_ENTRY("."), FILE_ENTRY("a"), FILE_ENTRY("b")}, {FILE_ENTRY("b"), FILE_ENTRY("a"), DIR_ENTRY(".")}},
+                {DIR_ENTRY("."), DIR_ENTRY("d"), LINK_ENTRY("d", "/etc")},
+                {DIR_ENTRY("."), DIR_ENTRY("d")}},
+        {"a file that the list lacks", {DIR_ENTRY("."), FILE_ENTRY("a"), FILE_ENTRY("b")},
+                {DIR_ENTRY("."), FILE_ENTRY("a")}},
+        {"a file that the archive lacks", {DIR_ENTRY("."), FILE_ENTRY("a")},
+                {DIR_ENTRY("."), FILE_ENTRY("a"), FILE_ENTRY("b")}},
+        {"a list out of order", {DIR_ENTRY("."), FILE_ENTRY("a"), FILE_ENTRY("b")},
+                {FILE_ENTRY("b"), FILE_ENTRY("a"), DIR_ENTRY(".")}},
         {"another type", {DIR_ENTRY("."), FILE_ENTRY("a")}, {DIR_ENTRY("."), LINK_ENTRY("a", "x")}},
-        {"another mode", {DIR_ENTRY("."), FILE_ENTRY("a")}, {DIR_ENTRY("."), {.path = "a", .type = FILE_REGULAR, .mode = 04755}}},
-        {"another owner", {DIR_ENTRY("."), FILE_ENTRY("a")}, {DIR_ENTRY("."), {.path = "a", .type = FILE_REGULAR, .mode = 0644, .uid = 7}}},
-        {"another sum",
-         {DIR_ENTRY("."), FILE_ENTRY("a")},
-         {DIR_ENTRY("."), {.path = "a", .type = FILE_REGULAR, .mode = 0644, .sha256 = {1}}}},
-        {"another size",
-         {DIR_ENTRY("."), FILE_ENTRY("a")},
-         {DIR_ENTRY("."), {.path = "a", .type = FILE_REGULAR, .mode = 0644, .size = 5}}},
+        {"another mode", {DIR_ENTRY("."), FILE_ENTRY("a")},
+                {DIR_ENTRY("."), {.path = "a", .type = FILE_REGULAR, .mode = 04755}}},
+        {"another owner", {DIR_ENTRY("."), FILE_ENTRY("a")},
+                {DIR_ENTRY("."), {.path = "a", .type = FILE_REGULAR, .mode = 0644, .uid = 7}}},
+        {"another sum", {DIR_ENTRY("."), FILE_ENTRY("a")},
+                {DIR_ENTRY("."), {.path = "a", .type = FILE_REGULAR, .mode = 0644, .sha256 = {1}}}},
+        {"another size", {DIR_ENTRY("."), FILE_ENTRY("a")},
+                {DIR_ENTRY("."), {.path = "a", .type = FILE_REGULAR, .mode = 0644, .size = 5}}},
         {"no root", {FILE_ENTRY("a")}, {{0}}},
         {"a name that leads out", {DIR_ENTRY(".")}, {DIR_ENTRY("."), FILE_ENTRY("../../planted")}},
         {"an absolute name", {DIR_ENTRY(".")}, {DIR_ENTRY("."), FILE_ENTRY("/tmp/planted")}},
@@ -113,7 +131,8 @@ static size_t count(const FileEntry *entries) {
 }
 
 static FileEntry copy_of(const FileEntry *from, bool fresh_sum) {
-        static const char nothing[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        static const char nothing[] =
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         FileEntry to = *from;
         to.path = str_copy(from->path);
         to.link = str_copy(from->link);
@@ -177,7 +196,8 @@ static void hostile_sets_are_refused_whole(void **state) {
 /* The forging itself is sound: without a case's fault the set is accepted. */
 static void a_forged_good_set_is_accepted(void **state) {
         (void)state;
-        static const Case good = {"good", {DIR_ENTRY("."), FILE_ENTRY("a"), LINK_ENTRY("b", "/etc/passwd")}, {{0}}};
+        static const Case good = {
+                "good", {DIR_ENTRY("."), FILE_ENTRY("a"), LINK_ENTRY("b", "/etc/passwd")}, {{0}}};
         scoped(fixture_freep) Fixture *f = fixture_new();
         fixture_add(f, CONTENT_PATH, "data", "data");
         scoped(free_str) char *dir = whole_backup(f);
@@ -195,7 +215,8 @@ static void broken_streams_are_refused(void **state) {
         scoped(fixture_freep) Fixture *f = fixture_new();
         scoped(free_str) char *path = path_join(f->root, "z");
         char *bomb[] = {"sh", "-c", "head -c 300000000 /dev/zero | zstd -q -o z", NULL};
-        char *window[] = {"sh", "-c", "rm -f z; head -c 70000000 /dev/urandom | zstd -q -1 --long=27 -o z", NULL};
+        char *window[] = {"sh", "-c",
+                "rm -f z; head -c 70000000 /dev/urandom | zstd -q -1 --long=27 -o z", NULL};
         scoped(free_str) char *buffer = mem_new(1 << 20, 1);
         for (int i = 0; i < 2; i++) {
                 scoped(zreader_freep) ZReader *r = NULL;

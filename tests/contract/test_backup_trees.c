@@ -13,7 +13,19 @@ static unsigned seed;
 static unsigned pick(unsigned n) { return (unsigned)rand_r(&seed) % n; }
 
 static const char *const odd_names[] = {
-        "new\nline", "-rf", "back\\slash", "sp ace", "\xff\xfe not utf8", "tab\there", "quote'\"", "*", "a-b", "a", "a.b", "\xc3\xa9", "e\xcc\x81",
+        "new\nline",
+        "-rf",
+        "back\\slash",
+        "sp ace",
+        "\xff\xfe not utf8",
+        "tab\there",
+        "quote'\"",
+        "*",
+        "a-b",
+        "a",
+        "a.b",
+        "\xc3\xa9",
+        "e\xcc\x81",
         "$(x)",
 };
 
@@ -29,7 +41,8 @@ static char *new_name(void) {
 }
 
 static void dress(const char *path, bool is_link) {
-        struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = (time_t)pick(2000000000), .tv_nsec = (long)pick(1000000000)}};
+        struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                {.tv_sec = (time_t)pick(2000000000), .tv_nsec = (long)pick(1000000000)}};
         if (pick(20) == 0)
                 times[1].tv_sec = -(time_t)pick(1000000);
         if (!is_link) {
@@ -37,9 +50,9 @@ static void dress(const char *path, bool is_link) {
                         (void)setxattr(path, "user.colour", "gr\0ey", pick(6), 0);
                 if (pick(6) == 0)
                         (void)setxattr(path, "user.\xc3\xa9 odd", "", 0, 0);
-                static const unsigned char acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 232, 3, 0, 0,
-                                                    4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255,
-                                                    32, 0, 0, 0, 255, 255, 255, 255};
+                static const unsigned char acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2,
+                        0, 4, 0, 232, 3, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255,
+                        255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
                 if (pick(8) == 0)
                         (void)setxattr(path, "system.posix_acl_access", acl, sizeof(acl), 0);
         }
@@ -135,7 +148,8 @@ static void must_be_same(unsigned number, const char *before, const char *after)
         while (a && b && a[i] && b[i] && strcmp(a[i], b[i]) == 0)
                 i++;
         if (strcmp(before, after) != 0)
-                fail_msg("seed %u: %.400s\nbecame %.400s", number, a[i] ? a[i] : "nothing", b[i] ? b[i] : "nothing");
+                fail_msg("seed %u: %.400s\nbecame %.400s", number, a[i] ? a[i] : "nothing",
+                        b[i] ? b[i] : "nothing");
 }
 
 static void one_tree(unsigned number) {
@@ -160,7 +174,8 @@ static void one_tree(unsigned number) {
 static void random_trees_come_back(void **state) {
         (void)state;
         const char *n = getenv("BELAY_TREES"), *first = getenv("BELAY_SEED");
-        unsigned long count = n ? strtoul(n, NULL, 10) : 500, from = first ? strtoul(first, NULL, 10) : 1;
+        unsigned long count = n ? strtoul(n, NULL, 10) : 500,
+                      from = first ? strtoul(first, NULL, 10) : 1;
         for (unsigned long i = 0; i < count; i++)
                 one_tree((unsigned)(from + i));
         printf("%lu trees from seed %lu\n", count, from);

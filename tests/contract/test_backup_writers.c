@@ -14,7 +14,9 @@ typedef struct Shared {
 static unsigned seed;
 static unsigned pick(unsigned n) { return (unsigned)rand_r(&seed) % n; }
 
-static bool attempt(sqlite3 *db, const char *text) { return sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK; }
+static bool attempt(sqlite3 *db, const char *text) {
+        return sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK;
+}
 
 static void write_on(const char *path, Shared *shared) {
         sqlite3 *db = NULL;
@@ -24,21 +26,28 @@ static void write_on(const char *path, Shared *shared) {
                         if (sqlite3_open(path, &db) != SQLITE_OK)
                                 _exit(1);
                         sqlite3_busy_timeout(db, 10000);
-                        (void)attempt(db, pick(2) ? "PRAGMA wal_autocheckpoint=5" : "PRAGMA wal_autocheckpoint=100");
+                        (void)attempt(db, pick(2) ? "PRAGMA wal_autocheckpoint=5"
+                                                  : "PRAGMA wal_autocheckpoint=100");
                         (void)attempt(db, "PRAGMA synchronous=OFF; PRAGMA cache_size=8");
                 }
-                snprintf(text, sizeof(text), "INSERT INTO note VALUES (%d, hex(zeroblob(%u)))", row, pick(600));
+                snprintf(text, sizeof(text), "INSERT INTO note VALUES (%d, hex(zeroblob(%u)))", row,
+                        pick(600));
                 if (!attempt(db, text))
                         _exit(2);
                 shared->acknowledged = row;
                 shared->ready = 1;
                 if (pick(5) == 0) {
-                        snprintf(text, sizeof(text), "UPDATE note SET text = hex(randomblob(%u)) WHERE id %% 7 = %u", pick(200), pick(7));
+                        snprintf(text, sizeof(text),
+                                "UPDATE note SET text = hex(randomblob(%u)) WHERE id %% 7 = %u",
+                                pick(200), pick(7));
                         (void)attempt(db, text);
                 }
                 static const char *const checkpoints[] = {
-                        "PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(RESTART)",
-                        "PRAGMA incremental_vacuum(3)", "VACUUM",
+                        "PRAGMA wal_checkpoint(PASSIVE)",
+                        "PRAGMA wal_checkpoint(TRUNCATE)",
+                        "PRAGMA wal_checkpoint(RESTART)",
+                        "PRAGMA incremental_vacuum(3)",
+                        "VACUUM",
                 };
                 if (pick(10) == 0) {
                         sqlite3_busy_timeout(db, 0);
@@ -55,7 +64,8 @@ static void write_on(const char *path, Shared *shared) {
 }
 
 static void same_content(const char *live, const char *copy) {
-        static const char text[] = "SELECT count(*) || ' ' || sum(id) || ' ' || sum(id * length(text)) || ' ' || max(text) FROM note";
+        static const char text[] = "SELECT count(*) || ' ' || sum(id) || ' ' || sum(id * "
+                                   "length(text)) || ' ' || max(text) FROM note";
         scoped(database_close) sqlite3 *a = NULL;
         scoped(database_close) sqlite3 *b = NULL;
         scoped(free_str) char *x = NULL;
@@ -73,11 +83,14 @@ static void one_round(const char *mode, unsigned number) {
         scoped(fixture_freep) Fixture *f = fixture_new();
         fixture_add(f, CONTENT_SQLITE, "x.db", "x.db");
         const char *path = f->contents[0].path;
-        scoped(free_str) char *text = str_format("PRAGMA page_size=%u; PRAGMA auto_vacuum=%u; PRAGMA journal_mode=%s;"
-                                                 "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT); CREATE INDEX i ON note(text)",
-                                                 512U << pick(8), pick(3), mode);
+        scoped(free_str) char *text =
+                str_format("PRAGMA page_size=%u; PRAGMA auto_vacuum=%u; PRAGMA journal_mode=%s;"
+                           "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT); CREATE INDEX i "
+                           "ON note(text)",
+                        512U << pick(8), pick(3), mode);
         sql(path, text);
-        Shared *shared = mmap(NULL, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        Shared *shared = mmap(
+                NULL, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         assert_true(shared != MAP_FAILED);
         pid_t writer = fork();
         if (writer == 0)
@@ -103,7 +116,8 @@ static void one_round(const char *mode, unsigned number) {
         OK(database_open(copy, DATABASE_IMMUTABLE, &db, err));
         OK(database_int(db, "SELECT count(*) FROM note", &rows, err));
         if (rows != shared->acknowledged && !(killed && rows == shared->acknowledged + 1))
-                fail_msg("%s, seed %u: %d rows acknowledged, %ld in the backup", mode, number, shared->acknowledged, (long)rows);
+                fail_msg("%s, seed %u: %d rows acknowledged, %ld in the backup", mode, number,
+                        shared->acknowledged, (long)rows);
         same_content(path, copy);
         bool changed = true;
         OK(backup_changed(f->store, "notes", f->id, &changed, err));
@@ -113,7 +127,8 @@ static void one_round(const char *mode, unsigned number) {
 
 static void rounds(const char *mode) {
         const char *n = getenv("BELAY_WRITERS"), *first = getenv("BELAY_SEED");
-        unsigned long count = n ? strtoul(n, NULL, 10) : 50, from = first ? strtoul(first, NULL, 10) : 1;
+        unsigned long count = n ? strtoul(n, NULL, 10) : 50,
+                      from = first ? strtoul(first, NULL, 10) : 1;
         for (unsigned long i = 0; i < count; i++)
                 one_round(mode, (unsigned)(from + i));
         printf("%lu rounds from seed %lu\n", count, from);

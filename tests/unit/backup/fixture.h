@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants those first */
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "backup/backup.h"
 #include "backup/restore.h"
@@ -118,7 +118,11 @@ static inline void text_is(const Fixture *f, const char *name, const char *text)
 static inline void settle_times(void) { clock_sleep_ms(2100); }
 
 static inline BackupRequest request_of(Fixture *f) {
-        BackupRequest r = {.service = &f->service, .store = f->store, .version = "1.0.0", .reason = "test", .run = 44};
+        BackupRequest r = {.service = &f->service,
+                .store = f->store,
+                .version = "1.0.0",
+                .reason = "test",
+                .run = 44};
         memcpy(r.id, f->id, sizeof(r.id));
         return r;
 }
@@ -154,8 +158,12 @@ static inline char *whole_backup(Fixture *f) {
 }
 
 static inline RestoreRequest restore_of(Fixture *f, const char *mark) {
-        return (RestoreRequest){
-                .store = f->store, .service = "notes", .backup = f->id, .mark = mark, .run = 44, .note_dir = f->notes};
+        return (RestoreRequest){.store = f->store,
+                .service = "notes",
+                .backup = f->id,
+                .mark = mark,
+                .run = 44,
+                .note_dir = f->notes};
 }
 
 static inline void restore_all(Fixture *f) {
@@ -198,7 +206,8 @@ static inline char *tree_text(const char *dir) {
                 "    extra=h.hexdigest()+' '+str(s.st_size)\n"
                 "    if s.st_nlink>1: extra+=' same-as '+repr(first.setdefault(s.st_ino,r))\n"
                 "  if k==stat.S_IFLNK: extra=repr(os.readlink(p))\n"
-                "  xs=sorted((x,os.getxattr(p,x,follow_symlinks=False)) for x in os.listxattr(p,follow_symlinks=False))\n"
+                "  xs=sorted((x,os.getxattr(p,x,follow_symlinks=False)) for x in "
+                "os.listxattr(p,follow_symlinks=False))\n"
                 "  print(repr(r),oct(s.st_mode),s.st_uid,s.st_gid,s.st_mtime_ns,extra,xs)\n"
                 "one(root,b'.')\n"
                 "for d,ds,fs in os.walk(root):\n"

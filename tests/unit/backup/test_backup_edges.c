@@ -2,9 +2,10 @@
 #include "fixture.h"
 
 static void make_note_table(const char *path, const char *mode) {
-        scoped(free_str) char *text = str_format("PRAGMA journal_mode=%s; CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT);"
-                                                 "INSERT INTO note(text) VALUES ('a'), ('b'), ('c')",
-                                                 mode);
+        scoped(free_str) char *text = str_format(
+                "PRAGMA journal_mode=%s; CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT);"
+                "INSERT INTO note(text) VALUES ('a'), ('b'), ('c')",
+                mode);
         sql(path, text);
 }
 
@@ -49,8 +50,9 @@ static void a_plan_refuses_what_cannot_be_undone(void **state) {
         scoped(fixture_freep) Fixture *f = fixture_new();
         fixture_add(f, CONTENT_PATH, "data", "data");
         fixture_add(f, CONTENT_SQLITE, "picture.db", "picture.db");
-        put_text(f, "../picture.db", "\x89PNG not a database, but long enough to have a header of one hundred bytes "
-                                     "........................................................");
+        put_text(f, "../picture.db",
+                "\x89PNG not a database, but long enough to have a header of one hundred bytes "
+                "........................................................");
         scoped(free_str) char *device = in_data(f, "null");
         assert_int_equal(mknod(device, S_IFCHR | 0600, 259), 0);
         BackupPlan plan = plan_of(f);
@@ -341,7 +343,9 @@ static void the_instructions_restore_it(void **state) {
         sql(f->contents[1].path, "INSERT INTO note(text) VALUES ('late')");
         sql(inner, "INSERT INTO note(text) VALUES ('late')");
         scoped(free_str) char *dir = finish(&b);
-        scoped(free_str) char *sum = str_format("cd '%s' && sed -n 's/.*\"name\": \"\\([^\"]*\\)\".*/\\1/p' MANIFEST.json | wc -l", dir);
+        scoped(free_str) char *sum = str_format(
+                "cd '%s' && sed -n 's/.*\"name\": \"\\([^\"]*\\)\".*/\\1/p' MANIFEST.json | wc -l",
+                dir);
         assert_non_null(sum);
         put_text(f, "a", "spoiled");
         put_text(f, "more", "more");
@@ -387,10 +391,14 @@ static void extras_are_kept_and_secret(void **state) {
         OK(backup_first_pass(b, err));
         OK(backup_prove(b, 2, err));
         scoped(free_str) char *dir = finish(&b);
-        char *argv[] = {"sh", "-c", "set -e; mkdir ../c; tar --zstd -xpf config.tar.zst -C ../c; grep -q KEY=secret ../c/.env;"
-                                    " test \"$(ls -A ../c | wc -l)\" = 2; grep -q 'last words' logs.txt; test -f service.json;"
-                                    " test -z \"$(find . -type f -perm /077)\"; test -z \"$(find . -type d -perm /077)\"",
-                        NULL};
+        char *argv[] = {"sh", "-c",
+                "set -e; mkdir ../c; tar --zstd -xpf config.tar.zst -C ../c; grep -q KEY=secret "
+                "../c/.env;"
+                " test \"$(ls -A ../c | wc -l)\" = 2; grep -q 'last words' logs.txt; test -f "
+                "service.json;"
+                " test -z \"$(find . -type f -perm /077)\"; test -z \"$(find . -type d -perm "
+                "/077)\"",
+                NULL};
         assert_int_equal(run_program(dir, argv), 0);
 }
 
@@ -439,7 +447,8 @@ static void what_changed_is_counted(void **state) {
         put_text(f, "c", "three");
         scoped(free_str) char *gone = in_data(f, "b");
         OK(file_unlink(gone, err));
-        sql(f->contents[1].path, "DELETE FROM note WHERE id < 3; CREATE TABLE more (x); INSERT INTO more VALUES (1), (2)");
+        sql(f->contents[1].path, "DELETE FROM note WHERE id < 3; CREATE TABLE more (x); INSERT "
+                                 "INTO more VALUES (1), (2)");
         OK(backup_fingerprint(&f->service, &after, err));
         assert_string_not_equal(before, after);
         BackupLoss loss = {0};
@@ -640,7 +649,8 @@ static void backups_are_found_by_what_people_say(void **state) {
         FAILS(ERR_UNKNOWN, backup_find(f->store, "notes", "ffffff", &info, err));
         scoped(free_str) char *object = path_join(dir, "path-data.tar.zst");
         assert_int_equal(truncate(object, 10), 0);
-        FAILS(ERR_UNKNOWN, backup_find(f->store, "notes", NULL, &info, err)); /* damaged ones do not count */
+        FAILS(ERR_UNKNOWN,
+                backup_find(f->store, "notes", NULL, &info, err)); /* damaged ones do not count */
         OK(backup_find(f->store, "notes", f->id, &info, err));
         assert_true(info.damaged);
         backup_info_done(&info);

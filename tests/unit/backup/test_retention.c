@@ -22,8 +22,13 @@ static void make_history(History *h, int64_t now) {
                 at -= pick(3) * (int64_t)pick(4) * day / 3 + 1;
                 snprintf(h->names[i], sizeof(h->names[i]), "n%zu", i);
                 h->items[i] = (BackupInfo){
-                        .id = h->names[i], .name = h->names[i], .version = versions[pick(4)], .taken_ms = at,
-                        .salvage = pick(8) == 0, .damaged = pick(8) == 0, .level = pick(5) ? 2 : (int)pick(2),
+                        .id = h->names[i],
+                        .name = h->names[i],
+                        .version = versions[pick(4)],
+                        .taken_ms = at,
+                        .salvage = pick(8) == 0,
+                        .damaged = pick(8) == 0,
+                        .level = pick(5) ? 2 : (int)pick(2),
                 };
         }
 }
@@ -34,7 +39,8 @@ static bool proven(const BackupInfo *b) { return !b->salvage && !b->damaged && b
 static unsigned rank(const History *h, size_t at) {
         unsigned newer = 0;
         for (size_t i = 0; i < h->list.n; i++)
-                newer += !h->items[i].salvage && !h->items[i].damaged && h->items[i].taken_ms > h->items[at].taken_ms;
+                newer += !h->items[i].salvage && !h->items[i].damaged &&
+                         h->items[i].taken_ms > h->items[at].taken_ms;
         return newer;
 }
 
@@ -42,7 +48,8 @@ static bool newest_proven_of(const History *h, size_t at, const char *version) {
         if (!version || !proven(&h->items[at]) || strcmp(h->items[at].version, version) != 0)
                 return false;
         for (size_t i = 0; i < h->list.n; i++)
-                if (proven(&h->items[i]) && strcmp(h->items[i].version, version) == 0 && h->items[i].taken_ms > h->items[at].taken_ms)
+                if (proven(&h->items[i]) && strcmp(h->items[i].version, version) == 0 &&
+                        h->items[i].taken_ms > h->items[at].taken_ms)
                         return false;
         return true;
 }
@@ -55,7 +62,8 @@ static bool must_stay(const History *h, size_t at, const RetentionPolicy *p) {
                 return p->now_ms - b->taken_ms < SALVAGE_KEEP_DAYS * day;
         if (b->damaged)
                 return true;
-        return p->now_ms - b->taken_ms < p->days * day || rank(h, at) < p->last || newest_proven_of(h, at, p->running_version) ||
+        return p->now_ms - b->taken_ms < p->days * day || rank(h, at) < p->last ||
+               newest_proven_of(h, at, p->running_version) ||
                newest_proven_of(h, at, p->rollback_version);
 }
 
@@ -68,9 +76,12 @@ static void the_decision_is_the_models(void **state) {
                 bool gone[MOST];
                 char *pins[] = {"n3", NULL};
                 make_history(&h, now);
-                RetentionPolicy p = {.last = pick(6), .days = pick(10), .now_ms = now,
-                                     .running_version = pick(3) ? "1.2.0" : NULL, .rollback_version = pick(3) ? "1.1.0" : NULL,
-                                     .pinned = pick(4) ? NULL : pins};
+                RetentionPolicy p = {.last = pick(6),
+                        .days = pick(10),
+                        .now_ms = now,
+                        .running_version = pick(3) ? "1.2.0" : NULL,
+                        .rollback_version = pick(3) ? "1.1.0" : NULL,
+                        .pinned = pick(4) ? NULL : pins};
                 scoped(err_clear) Err err = {0};
                 bool ok = retention_decide(&h.list, &p, gone, &err);
                 size_t n_proven = 0, n_left = 0;
@@ -92,7 +103,11 @@ static void a_backup_from_the_future_stops_it(void **state) {
         (void)state;
         int64_t now = 1800000000000LL;
         BackupInfo items[] = {
-                {.id = "a", .name = "a", .version = "1", .level = 2, .taken_ms = now + 6 * 60 * 1000},
+                {.id = "a",
+                        .name = "a",
+                        .version = "1",
+                        .level = 2,
+                        .taken_ms = now + 6 * 60 * 1000},
                 {.id = "b", .name = "b", .version = "1", .level = 2, .taken_ms = now - 100 * day},
         };
         BackupList list = {items, 2};

@@ -16,6 +16,14 @@ bool end_leftovers(void *world, Err *err) {
         return process_sweep("BELAY_RUN", w->mark, 0, clock_now_ms() + LEFTOVERS_WITHIN_MS, err);
 }
 
+void let_finish(void *world) {
+        Wishes *wishes = ((World *)world)->wishes;
+        if (!wishes)
+                return;
+        wishes->deaf = 1;
+        wishes->steps.requested = 0;
+}
+
 void tell_keeper(void *world, bool armed) {
         const World *w = world;
         const ProcessId me = process_self();
@@ -113,7 +121,8 @@ static bool stop_observe(StepContext *context, StepTruth *ret, Err *err) {
         scoped(runtime_status_done) RuntimeStatus now = {0};
         if (!world->runtime->inspect(&world->runtime_at, &now, err))
                 return false;
-        *ret = now.running ? TRUTH_NOT_APPLIED : TRUTH_APPLIED;
+        /* Crashed is not stopped: its keeper would start it again in the middle of the change. */
+        *ret = now.running || now.wanted_running ? TRUTH_NOT_APPLIED : TRUTH_APPLIED;
         return true;
 }
 

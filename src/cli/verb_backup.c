@@ -82,7 +82,8 @@ static void add_row(Table *table, const BackupInfo *info) {
         table_add(table, info->version ? info->version : "?");
         table_add_owned(
                 table, info->taken_ms ? ago_text(info->taken_ms, clock_wall_ms()) : str_copy("–"));
-        table_add_owned(table, bytes_text(info->bytes));
+        /* Salvage lies where the data is, not in the store. */
+        table_add_owned(table, info->salvage ? str_copy("–") : bytes_text(info->bytes));
         table_add(table, info->damaged      ? "damaged"
                          : info->salvage    ? "salvage"
                          : info->level >= 2 ? "proven"

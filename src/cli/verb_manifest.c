@@ -81,8 +81,8 @@ int verb_remove(App *app) {
         js_set_str(object, "removed", name);
         app_print_json(app, object);
         if (!app->json)
-                printf("%s is no longer known. Its manifest, backups and reports stay; it goes on "
-                       "running.\n",
+                printf("%s is no longer known. Its manifest, backups and reports stay; it is "
+                       "neither stopped nor started.\n",
                         name);
         return 0;
 }

@@ -114,6 +114,9 @@ typedef struct Story {
         bool (*end_leftovers)(void *world, Err *err);
         /* Called after ARM was journaled and after an OWNER record: tells the keeper whom to watch. Optional. */
         void (*armed)(void *world, bool armed);
+        /* Called before each undo, before each step while it goes back, and before each step after COMMIT:
+         * from here on nobody cancels, and what a signal asked before must not stop it. Optional. */
+        void (*beyond_cancel)(void *world);
 } Story;
 
 /* Milliseconds between tries. A table of zeros is for tests. */

@@ -131,6 +131,12 @@ static bool may_wait(const Drive *drive) {
         return drive->run->armed && !drive->run->committed && !drive->run->rolling_back;
 }
 
+static void leave_cancel_behind(const Drive *drive, bool undo) {
+        bool onward = !undo && !drive->abort && !drive->run->rolling_back && !drive->run->committed;
+        if (!onward && drive->engine->story->beyond_cancel)
+                drive->engine->story->beyond_cancel(drive->engine->world);
+}
+
 static bool prepare(const Drive *drive, size_t i, json_t *facts, Err *err) {
         StepContext context = step_context(drive, i);
         context.facts = facts;
@@ -174,6 +180,7 @@ bool step_begin(Drive *drive, size_t i, Err *err) {
         scoped(js_freep) json_t *observed = json_object();
         scoped(err_clear) Err why = {0};
         int64_t began = clock_now_ms();
+        leave_cancel_behind(drive, false);
         step_event(drive, i, "begin", NULL, -1);
         if (!gather(drive, i, &facts, &why))
                 return write_failed(drive, i, false, &why, clock_now_ms() - began, err);
@@ -209,6 +216,7 @@ bool step_undo(Drive *drive, size_t i, Err *err) {
         scoped(js_freep) json_t *observed = json_object();
         scoped(err_clear) Err why = {0};
         int64_t began = clock_now_ms();
+        leave_cancel_behind(drive, true);
         if (!write_intent(drive, i, true, NULL, err))
                 return false;
         step_event(drive, i, "begin", NULL, -1);

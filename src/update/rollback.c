@@ -39,6 +39,7 @@ const Story rollback_story = {
         .decide = decide_rollback,
         .end_leftovers = end_leftovers,
         .armed = tell_keeper,
+        .beyond_cancel = let_finish,
 };
 
 /* `belay backup restore`: the data of a backup under the version that is installed. */
@@ -67,4 +68,5 @@ const Story restore_story = {
         .decide = decide_rollback,
         .end_leftovers = end_leftovers,
         .armed = tell_keeper,
+        .beyond_cancel = let_finish,
 };

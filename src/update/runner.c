@@ -26,6 +26,7 @@
 
 /* Set by signal handlers only. */
 static Cancel cancel_wish, watch_cancel;
+static Wishes wishes;
 static volatile int accepted;
 
 typedef struct Runner {
@@ -59,6 +60,8 @@ static void on_signal(int signal_number) {
                 accepted = 1;
         else
                 cancel_wish.requested = signal_number == SIGINT ? 2 : 1;
+        if (signal_number != SIGUSR2 && !wishes.deaf)
+                wishes.steps.requested = 1;
         /* During the watch Ctrl-C only ends the following of it. */
         if (signal_number != SIGINT)
                 watch_cancel.requested = 1;
@@ -171,7 +174,6 @@ static bool load_service(Runner *runner, Err *err) {
                 return err_fail(err, ERR_BUG, "the request names no manifest");
         if (!manifest_load(path, &service, err))
                 return false;
-        runner->world.cancel = &cancel_wish;
         return world_open(runner->state, service, &runner->world, err);
 }
 
@@ -236,7 +238,6 @@ static Engine engine_of(Runner *runner, const Story *story) {
         runner->world.run_state = &runner->run_state;
         runner->world.accepted = &accepted;
         runner->world.watch_cancel = &watch_cancel;
-        runner->world.cancel = &cancel_wish;
         return (Engine){
                 .story = story,
                 .world = &runner->world,
@@ -370,6 +371,7 @@ int runner_main(const State *state) {
         scoped(err_clear) Err err = {0};
         scoped(runner_done) Runner runner = {
                 .state = state,
+                .world = {.cancel = &wishes.steps, .wishes = &wishes},
                 .service_lock = LOCK_NONE,
                 .directory_lock = LOCK_NONE,
                 .events = {.fd = -1},

@@ -21,6 +21,8 @@ bool decide_rollback(void *world, const RunState *run, const RollbackReason *rea
         json_t *decision, bool *ret_wait, Err *err);
 /* Ends what a dead runner left behind (step_start.c). */
 bool end_leftovers(void *world, Err *err);
+/* From here on the steps of this run are not cancelled (step_start.c). */
+void let_finish(void *world);
 /* Tells the keeper whom to watch (step_start.c). */
 void tell_keeper(void *world, bool armed);
 

@@ -45,6 +45,7 @@ const Story update_story = {
         .decide = decide_rollback,
         .end_leftovers = end_leftovers,
         .armed = tell_keeper,
+        .beyond_cancel = let_finish,
 };
 
 const Story *story_of(const char *kind) {

@@ -23,6 +23,7 @@ bool world_open(const State *state, Service *service, World *ret, Err *err) {
                 .state = state,
                 .service = service,
                 .cancel = ret->cancel,
+                .wishes = ret->wishes,
                 .runtime = runtime_for(service),
                 .runtime_at = {.service = service, .state = state, .brief = true},
                 .source = source_of(service),

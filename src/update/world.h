@@ -22,6 +22,12 @@
 #include "update/options.h"
 #include "update/prober.h"
 
+/* What signals ask of the steps of a run. Going back and finishing are deaf: nobody cancels them. */
+typedef struct Wishes {
+        Cancel steps;
+        volatile int deaf;
+} Wishes;
+
 typedef struct World {
         const State *state;
         Service *service; /* owned */
@@ -37,6 +43,7 @@ typedef struct World {
         Strv allowed; /* for source_at */
         SourceContext source_at;
         const Cancel *cancel;
+        Wishes *wishes; /* the runner's, of which `cancel` is part; NULL in commands */
         Events *events;
         Backup *backup;         /* open between the two passes, only where they were begun */
         BackupPlan backup_plan; /* of preflight in this process */

@@ -339,7 +339,8 @@ static HttpFailure failure_of(int result) {
 /* Whether this process can open a socket at all: libcurl does not say why it could not. */
 static bool out_of_sockets(int *ret_errno) {
         scoped(close_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        *ret_errno = fd < 0 ? errno : 0;
+        if (fd < 0)
+                *ret_errno = errno;
         return fd < 0;
 }
 
@@ -376,6 +377,8 @@ static void explain(Exchange *exchange, int result) {
                 fail(answer, HTTP_LOCAL, errno_text(number));
                 return;
         }
+        if (failure == HTTP_REFUSED && number == ECONNRESET)
+                failure = HTTP_CLOSED; /* accepted, and reset before libcurl looked */
         const char *words = plain_words[failure];
         if (failure == HTTP_REFUSED && number != 0 && number != ECONNREFUSED)
                 words = errno_text(number);

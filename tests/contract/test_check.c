@@ -296,6 +296,12 @@ static void json_fields(void **state) {
                 {JSON_ANSWER("<html>"), ".a", "1", ANSWER_FAIL},
                 {JSON_ANSWER(""), ".a", "1", ANSWER_FAIL},
                 {deep, ".a", "1", ANSWER_FAIL},
+                {JSON_ANSWER("{\"a\":1,\"b\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]"
+                             "]]]]]]]]}"),
+                        ".a", "1", ANSWER_PASS},
+                {JSON_ANSWER("{\"a\":1,\"b\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]"
+                             "]]]]]]]]]]}"),
+                        ".a", "1", ANSWER_FAIL},
         };
         for (size_t i = 0; i < COUNT_OF(cases); i++) {
                 Pair field = {WORD(cases[i].path), WORD(cases[i].expected)};
@@ -345,7 +351,7 @@ static void body_headers_protocol(void **state) {
 /* Answers 200 only to the right token, and says the token in its answer otherwise. */
 static void wants_token(int fd, const char *context) {
         (void)context;
-        send_text(fd, "HTTP/1.1 401 No\r\nContent-Length: 0\r\nLocation: "
+        send_text(fd, "HTTP/1.1 302 No\r\nContent-Length: 0\r\nLocation: "
                       "http://x/?t=canary-7f3a\r\n\r\n");
 }
 

@@ -125,6 +125,23 @@ static void cut_without_copy(void **state) {
         expect(&log, &place, "two\n");
 }
 
+/* The same long first line as before, and less than was read. */
+static void cut_and_alike(void **state) {
+        (void)state;
+        static const char first[] = "notes 1.0.0 starts, and says so at such length that "
+                                    "sixty-four bytes are not all\n";
+        LogFile file = {.path = path};
+        LogReader log = log_file_reader(&file);
+        LogPlace place = {0};
+        append(first);
+        append("more\n");
+        scoped(free_str) char *all = read_all(&log, &place, 64);
+        assert_int_equal(strlen(all), strlen(first) + 5);
+        assert_int_equal(truncate(path, 0), 0);
+        append(first);
+        expect(&log, &place, first);
+}
+
 static void places_travel(void **state) {
         (void)state;
         LogFile file = {.path = path};
@@ -167,6 +184,7 @@ int main(void) {
                 cmocka_unit_test_teardown(rotated, clear),
                 cmocka_unit_test_teardown(rotated_and_grown, clear),
                 cmocka_unit_test_teardown(cut_without_copy, clear),
+                cmocka_unit_test_teardown(cut_and_alike, clear),
                 cmocka_unit_test_teardown(places_travel, clear),
                 cmocka_unit_test_teardown(no_file, clear),
         };

@@ -235,7 +235,7 @@ static void memory_grows(void **state) {
         assert_true(has("memory grows by", NULL));
         begin_again();
         for (int i = 1; i <= 12; i++) /* a cache that fills at the start */
-                memory(i * 10, i < 3 ? 50 * MB : 100 * MB, 0);
+                memory(i * 10, i < 4 ? 50 * MB : 100 * MB, 0);
         expect(MONITOR_HEALTHY);
         begin_again();
         for (int i = 1; i <= 2000; i++)

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -54,6 +55,9 @@ static pid_t start(const char *words, int status_fd) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         dup2(null, STDERR_FILENO);
         signal(SIGTERM, SIG_IGN);
+        umask(077);
+        if (geteuid() == 0 && setgroups(2, (gid_t[]){0, 7}) < 0)
+                _exit(98);
         execv(argv[0], argv);
         _exit(99);
 }
@@ -103,6 +107,7 @@ static void exit_statuses(void **state) {
                 {"--replace|--|sh|-c|kill -9 $$", 137},
                 {"--replace|--|no-such-program", 127},
                 {"--parent|1|--|true", 125},
+                {"--|sh|-c|setsid sleep 60 & exit 4", 4},
         };
         for (size_t i = 0; i < COUNT_OF(cases); i++) {
                 int status = exit_of(start(cases[i].words, -1));
@@ -117,7 +122,7 @@ static void replaced_by_the_service(void **state) {
         scoped(free_str) char *log = in_dir("service.log");
         scoped(free_str) char *words =
                 str_format("--replace|--stdin-null|--log|%s|--chdir|/usr|%s--|sh|-c|pwd; cat; id "
-                           "-u; umask; ls /proc/self/fd; "
+                           "-u; grep Groups /proc/self/status; umask; ls /proc/self/fd; "
                            "echo pid $$; kill -TERM $$; echo survived",
                         log, geteuid() == 0 ? "--uid|65534|--gid|65534|--groups|65534|" : "");
         int leak = fcntl(0, F_DUPFD, 40);
@@ -126,9 +131,13 @@ static void replaced_by_the_service(void **state) {
         assert_int_equal(exit_of(pid), 128 + SIGTERM);
         scoped(free_str) char *text = NULL;
         assert_true(file_read(log, 10000, &text, NULL, NULL));
-        scoped(free_str) char *expected = str_format("/usr\n%u\n0022\n0\n1\n2\n3\npid %d\n",
-                geteuid() == 0 ? 65534 : geteuid(), (int)pid);
-        assert_string_equal(text, expected);
+        scoped(free_str) char *ends = str_format("0022\n0\n1\n2\n3\npid %d\n", (int)pid);
+        scoped(free_str) char *begins =
+                str_format("/usr\n%u\nGroups:\t", geteuid() == 0 ? 65534 : geteuid());
+        assert_true(str_starts(text, begins));
+        assert_true(str_ends(text, ends));
+        if (geteuid() == 0)
+                assert_true(str_starts(text + strlen(begins), "65534 \n"));
         struct stat st;
         assert_int_equal(stat(log, &st), 0);
         assert_int_equal(st.st_uid, geteuid());
@@ -214,6 +223,26 @@ static void replacing_says_only_what_fails(void **state) {
         }
 }
 
+/* Without anybody who sweeps: the kernel ends the program with its supervisor. */
+static void a_killed_supervisor_takes_its_program_with_it(void **state) {
+        (void)state;
+        int pair[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+        pid_t pid = start("--status-fd|30|--|sleep|60", pair[1]);
+        close(pair[1]);
+        scoped(free_str) char *first = message(pair[0]);
+        uint64_t program = 0;
+        ProcessId id;
+        assert_true(str_starts(first, "pid ") && str_to_uint(first + 4, INT32_MAX, &program));
+        assert_true(process_identify((pid_t)program, &id));
+        clock_sleep_ms(200);
+        assert_true(process_alive(&id));
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(exit_of(pid), 137);
+        assert_true(process_wait_dead(&id, clock_now_ms() + 5000));
+        close(pair[0]);
+}
+
 static void the_sockets_end_kills_at_once(void **state) {
         (void)state;
         int pair[2];
@@ -264,6 +293,7 @@ int main(void) {
                 cmocka_unit_test(logs_are_appended_to_and_never_a_trap),
                 cmocka_unit_test(messages),
                 cmocka_unit_test(replacing_says_only_what_fails),
+                cmocka_unit_test(a_killed_supervisor_takes_its_program_with_it),
                 cmocka_unit_test(the_sockets_end_kills_at_once),
                 cmocka_unit_test(terminated_with_grace),
         };

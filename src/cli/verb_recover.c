@@ -27,7 +27,7 @@ static bool find_open_run(App *app, unsigned *ret, Err *err) {
                 bool any = false;
                 if (!run_newest(&app->state, here, &newest, &any, err))
                         return false;
-                if (any && is_open(&newest)) {
+                if (any && (newest.damaged || is_open(&newest))) {
                         *ret = newest.number;
                         return true;
                 }
@@ -119,6 +119,14 @@ static int resume_one(App *app, unsigned number, const char *wish) {
         return recover_run(app, number, wish);
 }
 
+/* A damaged run that others followed was a person's, and is settled. */
+static bool is_newest(const Run *runs, size_t at) {
+        for (size_t i = 0; i < at; i++)
+                if (str_equal(run_service(&runs[i]), run_service(&runs[at])))
+                        return false;
+        return true;
+}
+
 static int resume_all(App *app) {
         scoped(err_clear) Err err = {0};
         Run *runs = NULL;
@@ -127,9 +135,11 @@ static int resume_all(App *app) {
         if (!run_list(&app->state, NULL, 10000, &runs, &n, &err))
                 return app_fail(app, &err);
         for (size_t i = n; i-- > 0;) {
-                if (!is_open(&runs[i]) || runs[i].state.waiting)
+                bool stuck = runs[i].damaged && is_newest(runs, i);
+                if (!stuck && (!is_open(&runs[i]) || runs[i].state.waiting))
                         continue;
-                int status = resume_one(app, runs[i].number, "finish");
+                int status =
+                        stuck ? damaged(app, &runs[i]) : resume_one(app, runs[i].number, "finish");
                 worst = status > worst ? status : worst;
         }
         run_list_free(runs, n);

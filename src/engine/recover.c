@@ -92,10 +92,30 @@ static bool is_verified(const Drive *drive) {
         return true;
 }
 
+/* The first step before verify that is not done, or n_steps: with one the new version does not serve. */
+static size_t first_missing(const Drive *drive) {
+        size_t i = 0;
+        while (i < drive->run->n_steps &&
+                !(step_runs_forward(drive->steps[i]) && drive->steps[i]->phase < PHASE_VERIFY &&
+                        drive->run->steps[i].forward != STEP_DONE))
+                i++;
+        return i;
+}
+
+/* A person may keep what failed its checks, but not what was never started, or half migrated. */
+static bool accept_decision(Drive *drive, Err *err) {
+        size_t missing = first_missing(drive);
+        if (missing == drive->run->n_steps)
+                return drive_commit(drive, err);
+        return drive_note(drive, missing,
+                "it cannot be accepted: this step was not done, so the new version does not serve",
+                err);
+}
+
 static bool accept_waiting(Drive *drive, Err *err) {
         const json_t *wait = drive->run->wait;
         if (!str_equal(js_str(wait, "for"), "step"))
-                return drive_commit(drive, err);
+                return accept_decision(drive, err);
         const StepRecord *record =
                 run_state_step(drive->run, js_str(wait, "step"), js_str(wait, "instance"));
         if (!record)

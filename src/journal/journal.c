@@ -146,6 +146,24 @@ bool journal_read(const char *path, RecordList *ret, Err *err) {
         return open_file(path, O_RDONLY, &fd, err) && read_list(path, fd, ret, &end, &size, err);
 }
 
+bool journal_read_plan(const char *path, Record *ret, Err *err) {
+        scoped(close_fd) int fd = -1;
+        scoped(free_str) char *bytes = NULL;
+        size_t n = 0;
+        Record record = {0};
+        if (!open_file(path, O_RDONLY, &fd, err) || !read_bytes(path, fd, &bytes, &n, err))
+                return false;
+        const char *newline = memchr(bytes, '\n', n);
+        size_t line = newline ? (size_t)(newline - bytes) : 0;
+        if (!record_is_whole(bytes, line) || !record_decode(bytes, line, &record, err) ||
+                record.type != RECORD_PLAN) {
+                json_decref(record.payload);
+                return err_fail(err, ERR_CORRUPT, "journal '%s' does not begin with a plan", path);
+        }
+        *ret = record;
+        return true;
+}
+
 void record_list_done(RecordList *list) {
         for (size_t i = 0; i < list->n; i++)
                 json_decref(list->records[i].payload);

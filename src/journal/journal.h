@@ -64,6 +64,8 @@ bool journal_create(const char *path, Journal **ret, Err *err);
 bool journal_open(const char *path, Journal **ret, RecordList *ret_records, Err *err);
 /* Only reads. */
 bool journal_read(const char *path, RecordList *ret, Err *err);
+/* The PLAN alone, of a journal that cannot be read as a whole: which service it is about is known all the same. */
+bool journal_read_plan(const char *path, Record *ret, Err *err);
 /* Appends durably; takes `payload`. On failure the journal is dead (journal_dead). */
 bool journal_append(Journal *journal, RecordType type, json_t *payload, Err *err);
 bool journal_dead(const Journal *journal);

@@ -90,6 +90,19 @@ static bool decide_in_watch(const World *world, json_t *decision, bool *ret_wait
         return true;
 }
 
+/* A person wants it undone, knowing that what is there now is kept as salvage: it is not asked again, but data
+ * that the old version can read stays where it is. */
+static bool decide_for_person(const World *world, json_t *decision) {
+        scoped(backup_loss_done) BackupLoss loss = {0};
+        bool known = backup_loss(
+                world_store(world), world->service->name, backups_run_id(world), &loss, NULL);
+        if (known && !loss.schema_changed && !loss.fewer_rows && !loss.missing_files)
+                return revert(decision,
+                        "a person decided to go back; the data has the old layout, and nothing of "
+                        "it is missing");
+        return restore(decision, "a person decided to go back");
+}
+
 static bool decide_before_verify(const World *world, const RunState *run, json_t *decision) {
         if (migration_began(run, true))
                 return restore(decision, "a migration had begun");
@@ -151,6 +164,6 @@ bool decide_rollback(void *world, const RunState *run, const RollbackReason *rea
         if (!was_done(run, "verify"))
                 return decide_before_verify(w, run, decision);
         if (reason->cause == CAUSE_CANCELLED && run->waiting)
-                return restore(decision, "a person decided to go back");
+                return decide_for_person(w, decision);
         return decide_in_watch(w, decision, ret_wait, err);
 }

@@ -36,8 +36,10 @@ static const char *salvage_of(const Run *run) {
 
 static void succeeded(Str *out, const World *world, const Run *run, const RunOutcome *outcome) {
         const char *name = world->service->name;
+        const StepRecord *verify = run_state_step(&run->state, "verify", NULL);
+        bool verified = world->service->n_checks && verify && verify->forward == STEP_DONE;
         str_addf(out, "%s %s serves%s.", name, world->to.version ? world->to.version : "",
-                world->service->n_checks ? ", verified" : "");
+                verified ? ", verified" : "");
         add_gap(out, run);
         for (size_t i = 0; outcome->unfinished && outcome->unfinished[i]; i++)
                 str_addf(out, "\n  Left to do: %s", outcome->unfinished[i]);

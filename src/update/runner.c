@@ -320,20 +320,50 @@ static bool prepare_recovery(Runner *runner, unsigned run, Err *err) {
         return lock_describe(&runner->service_lock, &(LockOwner){.what = what, .run = run}, err);
 }
 
-/* A person asked for it, and the runner died before it could: the wish is still on disk. */
-static bool cancel_was_asked(const Runner *runner, unsigned run) {
+/* A person asked for it, and the runner died before it could: the wish is still on disk. Of a run that waits it was
+ * heard: what it waits for is another question, and nobody has answered that. Ctrl-C counts until verify has
+ * passed. */
+static RunWish wish_left_behind(const Runner *runner, unsigned run) {
+        const RunState *is = &runner->run_state;
+        const StepRecord *verify = run_state_step(is, "verify", NULL);
         scoped(free_str) char *path = state_run_file(runner->state, run, "request");
-        scoped(free_str) char *word = NULL;
+        scoped(free_str) char *text = NULL;
         size_t bytes = 0;
-        return file_read_if(path, LIMIT_JOURNAL_RECORD, &word, &bytes, NULL) && word &&
-               str_equal(str_trim(word), "cancel");
+        if (is->waiting || !file_read_if(path, LIMIT_JOURNAL_RECORD, &text, &bytes, NULL) || !text)
+                return WISH_FINISH;
+        const char *word = str_trim(text);
+        if (str_equal(word, "accept"))
+                return WISH_ACCEPT;
+        bool undo = str_equal(word, "cancel") ||
+                    (str_equal(word, "interrupt") && (!verify || verify->forward != STEP_DONE));
+        return undo ? WISH_UNDO : WISH_FINISH;
 }
 
 static RunWish wish_of(const Runner *runner, unsigned run) {
         const char *wish = js_str(runner->request, "wish");
         if (str_equal(wish, "accept"))
                 return WISH_ACCEPT;
-        return str_equal(wish, "undo") || cancel_was_asked(runner, run) ? WISH_UNDO : WISH_FINISH;
+        return str_equal(wish, "undo") ? WISH_UNDO : wish_left_behind(runner, run);
+}
+
+/* What a person accepts is kept as it is: it has to be there. A step that comes before verify is only gone on from. */
+static bool may_accept(const Runner *runner, unsigned run, Err *err) {
+        const World *world = &runner->world;
+        const RunState *is = &runner->run_state;
+        const StepRecord *verify = run_state_step(is, "verify", NULL);
+        bool goes_on = str_equal(js_str(is->wait, "for"), "step") &&
+                       (!verify || verify->forward != STEP_DONE);
+        scoped(runtime_status_done) RuntimeStatus now = {0};
+        if (!is->waiting || goes_on)
+                return true;
+        if (!world->runtime->inspect(&world->runtime_at, &now, err))
+                return false;
+        if (now.running && (!now.commit || str_equal(now.commit, world->to.reference)))
+                return true;
+        err_fail(err, ERR_REFUSED, "%s %s does not run, so it cannot be accepted",
+                world->service->name, world->to.version ? world->to.version : "");
+        return err_hint(err, "`belay cancel %u` goes back to %s.", run,
+                world->from.version ? world->from.version : "what was there");
 }
 
 static int run_recovery(Runner *runner) {
@@ -348,10 +378,13 @@ static int run_recovery(Runner *runner) {
                 return answer_refused(&err);
         }
         (void)runner->world.runtime->ensure(&runner->world.runtime_at, NULL);
+        RunWish wish = wish_of(runner, run);
+        if (wish == WISH_ACCEPT && !may_accept(runner, run, &err))
+                return answer_refused(&err);
         (void)answer(answer_run(run));
         Engine engine = engine_of(runner, story);
         scoped(run_outcome_done) RunOutcome outcome = {0};
-        bool whole = engine_recover(&engine, wish_of(runner, run), &outcome, &err);
+        bool whole = engine_recover(&engine, wish, &outcome, &err);
         return finish(runner, whole, &outcome, &err);
 }
 
@@ -465,8 +498,9 @@ bool runner_start(const State *state, json_t *request, RunnerStarted *ret, Err *
 }
 
 static bool write_wish(const State *state, unsigned run, int signal, Err *err) {
-        static const char *const words[] = {"cancel\n", "accept\n"};
-        const char *word = words[signal == SIGUSR2];
+        const char *word = signal == SIGUSR2  ? "accept\n"
+                           : signal == SIGINT ? "interrupt\n"
+                                              : "cancel\n";
         scoped(free_str) char *path = state_run_file(state, run, "request");
         return file_write_durable(path, word, strlen(word), 0600, err);
 }

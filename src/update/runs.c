@@ -5,8 +5,32 @@
 
 #include "base/own.h"
 #include "base/str.h"
+#include "manifest/manifest.h"
 #include "platform/file.h"
 #include "platform/process.h"
+
+/* The run's own copy of the manifest: it was there before the journal. */
+static json_t *plan_from_manifest(const State *state, unsigned number) {
+        scoped(free_str) char *undo = state_run_file(state, number, "undo");
+        scoped(free_str) char *path = path_join(undo, "belay.yaml");
+        scoped(service_freep) Service *service = NULL;
+        if (!manifest_load(path, &service, NULL))
+                return NULL;
+        json_t *plan = json_object();
+        js_set_str(plan, "service", service->name);
+        js_set(plan, "steps", json_array());
+        return plan;
+}
+
+/* Whose run it is must be known: nothing may begin on top of what it left. */
+static void read_what_is_left(const State *state, const char *path, Run *run) {
+        Record plan = {.sequence = 1, .type = RECORD_PLAN};
+        if (!journal_read_plan(path, &plan, NULL))
+                plan.payload = plan_from_manifest(state, run->number);
+        if (plan.payload)
+                (void)run_state_add(&run->state, &plan, NULL);
+        json_decref(plan.payload);
+}
 
 bool run_load(const State *state, unsigned number, Run *ret, Err *err) {
         scoped(free_str) char *path = state_run_file(state, number, "journal");
@@ -20,6 +44,7 @@ bool run_load(const State *state, unsigned number, Run *ret, Err *err) {
                 !run_state_of(&run.records, &run.state, &why)) {
                 run.damaged = true;
                 run.why = str_copy(why.message);
+                read_what_is_left(state, path, &run);
         }
         *ret = run;
         return true;

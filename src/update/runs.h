@@ -28,7 +28,7 @@ bool run_list(
         const State *state, const char *service, size_t most, Run **ret, size_t *ret_n, Err *err);
 void run_list_free(Run *runs, size_t n);
 
-const char *run_service(const Run *run); /* borrowed; "?" when damaged */
+const char *run_service(const Run *run); /* borrowed; "?" when not even that can be read */
 const char *run_kind(const Run *run);
 /* Is the process that the last OWNER names alive? */
 bool run_owner_alive(const Run *run);

@@ -38,17 +38,42 @@ def test_cancel_in_the_watch_keeps_what_users_wrote(make_site):
     site.assert_whole(writer, version="1.0.0")
 
 
-def test_an_inconclusive_watch_goes_back_without_taking_rows_away(make_site):
-    """The old version can read what was written: nothing has to be put back."""
-    check = {"command": {"run": ["./ask"], "interval": "20ms", "within": "1s"}}
-    site = make_site([Release("1.0.0"), Release("1.1.0")], manifest=WATCH)
-    del check
+def test_a_person_goes_back_without_taking_rows_away(make_site):
+    """It waits although the old version can read what was written: nothing has to be put back."""
+    site = make_site([Release("1.0.0"), Release("1.1.0", behaviour="bad-later:1")],
+                     manifest={**WATCH, "rollback": {"automatic": False}})
+    site.start()
+    with site.writer() as writer:
+        assert site.belay("update", SERVICE, "1.1.0").code == 8
+        writer.wait_for(20)
+        assert site.belay("cancel").code == 3
+    assert site.salvaged_databases() == []
+    site.assert_whole(writer, version="1.0.0")
+
+
+def test_what_does_not_serve_is_not_accepted(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0", behaviour="refuse-start")],
+                     manifest={"rollback": {"automatic": False}})
+    site.start()
+    assert site.belay("update", SERVICE, "1.1.0").code == 8
+    result = site.belay("accept")
+    assert result.code == 6 and "does not run" in result.err and "belay cancel" in result.err
+    assert site.belay("cancel").code == 3
+    site.assert_whole(version="1.0.0")
+
+
+def test_resume_answers_no_question_that_a_cancel_brought_up(make_site):
+    """A cancel in the watch that would take data away asks first; going on with the run is no answer to that."""
+    site = make_site([Release("1.0.0"), Release("1.1.0", behaviour="change-schema")], manifest=WATCH)
     site.start()
     with site.writer() as writer:
         site.ok("update", SERVICE, "1.1.0", "--no-wait")
         writer.wait_for(20)
-    assert site.belay("cancel").code == 3
-    site.assert_whole(writer, version="1.0.0")
+        assert site.belay("cancel").code == 8
+        assert site.belay("resume").code == 8
+        assert site.journal()[-1][0] == "WAIT"
+        assert site.belay("cancel").code == 3
+    site.assert_whole(writer, version="1.0.0", undone=("1.1.0",))
 
 
 def test_a_cancel_survives_its_runner(make_site):
@@ -77,6 +102,8 @@ def test_a_damaged_journal_of_an_open_run_stops_the_next(make_site):
     journal.write_bytes(journal.read_bytes().replace(b"ARM", b"ARN", 1))
     result = site.belay("update", SERVICE, "1.2.0")
     assert result.code == 4, result
-    assert site.belay("stop", SERVICE).code == 4
+    assert "damaged" in result.err
+    assert site.belay("resume").code == 4
+    assert site.belay("resume", "--all").code == 4
     assert len(site.runs()) == 1
     assert site.version() == "1.1.0"

@@ -196,8 +196,10 @@ static void execute(char *const *argv) {
                 if (n == 0 || len < 0 || (size_t)len >= sizeof(full))
                         continue;
                 execve(full, argv, environ);
-                if (errno != ENOENT && errno != ENOTDIR)
-                        failed = errno;
+                /* A directory that this user may not enter hides nothing of it. */
+                int why = errno;
+                if (why != ENOENT && why != ENOTDIR && access(full, F_OK) == 0)
+                        failed = why;
                 if (failed != ENOENT && failed != EACCES)
                         break;
         }

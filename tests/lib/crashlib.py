@@ -252,6 +252,37 @@ def attempt(site, scenario, fault=None, *, resumes=(), keeper=False, final_check
                      f"\n{records}") from broken
 
 
+def endure(site, scenario, env, finish=lambda: None):
+    """One run under `env` in which something fails. It may succeed, go back, be refused or be left open, but not
+    lie about it; finish() takes the cause away before the resume. Returns how the run ended, None: no run."""
+    story = []
+    try:
+        with begun(site) as writer:
+            runs_before = len(site.runs())
+            result = site.belay(*scenario.command, env={**NO_KEEPER, **env})
+            story.append(f"{env} {' '.join(scenario.command)}: {told(result)}")
+            finish()
+            end = end_of(newest(site, runs_before))
+            if is_open(site, runs_before):
+                assert result.code in (1, 7), f"the run is open and it said {told(result)}"
+                again = recover(site, runs_before)
+                story.append(f"resume: {told(again)}")
+                end = end_of(newest(site, runs_before))
+                assert again.code in allowed(end), f"the resume should say {allowed(end)}: {told(again)}"
+            else:
+                assert result.code in allowed(end), f"it ended as {end} and said {told(result)}"
+                assert result.code == 0 or result.err, f"it failed without a word: {told(result)}"
+            return judge(site, scenario, writer, runs_before)
+    except AssertionError as broken:
+        records = "\n".join(f"  {kind} {payload}"[:220] for kind, payload in newest(site)[1:][-16:])
+        raise Broken(f"{scenario.name}, {env}: {broken}\n" + "\n".join(story) + f"\n{records}") from broken
+
+
+def allowed(end):
+    """What belay may say of a run that ended so, when something failed on the way. None: there was no run."""
+    return {"succeeded": (0, 9), "rolled_back": (3,), "aborted": (1, 3, 6), None: (1, 6)}[end]
+
+
 def trace(site, scenario, env=None, fault=None):
     """[(call, detail)] of the points that the runner passes when nothing dies; [n - 1] is point n."""
     with tempfile.NamedTemporaryFile(prefix="belay-trace-") as file:

@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -188,6 +190,45 @@ static void tls(void **state) {
         assert_int_equal(failure_with(url, NULL), HTTP_TLS);
         snprintf(url, sizeof(url), "https://127.0.0.1:%u/", test_server(never_answer, ""));
         assert_int_equal(failure_with(url, NULL), HTTP_TIMEOUT);
+}
+
+static pid_t run(const char *const *words) {
+        fflush(NULL);
+        pid_t parent = getpid(), pid = fork();
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (getppid() == parent && freopen("/dev/null", "w", stdout) &&
+                        freopen("/dev/null", "w", stderr))
+                        execvp(words[0], (char *const *)(uintptr_t)words);
+                _exit(127);
+        }
+        return pid;
+}
+
+/* E-10: a certificate that nobody vouches for. */
+static void self_signed(void **state) {
+        (void)state;
+        scoped(free_str) char *key = path_join(dir, "key.pem"),
+                              *certificate = path_join(dir, "certificate.pem");
+        char port[8], url[64];
+        int status = -1;
+        snprintf(port, sizeof(port), "%u", test_free_port());
+        snprintf(url, sizeof(url), "https://localhost:%s/", port);
+        pid_t made = run((const char *const[]){"openssl", "req", "-x509", "-newkey", "ec",
+                "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
+                "-keyout", key, "-out", certificate, NULL});
+        assert_int_equal(waitpid(made, &status, 0), made);
+        assert_int_equal(status, 0);
+        pid_t server = run((const char *const[]){"openssl", "s_server", "-accept", port, "-key",
+                key, "-cert", certificate, "-www", NULL});
+        HttpFailure failure = HTTP_REFUSED;
+        for (int i = 0; i < 500 && failure == HTTP_REFUSED; i++) {
+                clock_sleep_ms(20);
+                failure = failure_with(url, &(HttpRequest){.timeout_ms = 20000});
+        }
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+        assert_int_equal(failure, HTTP_TLS);
 }
 
 static void what_cannot_be_sent(void **state) {
@@ -627,6 +668,7 @@ int main(void) {
                 cmocka_unit_test_teardown(evidence_says_where_to, stop_servers),
                 cmocka_unit_test(no_name),
                 cmocka_unit_test_teardown(tls, stop_servers),
+                cmocka_unit_test(self_signed),
                 cmocka_unit_test_teardown(what_cannot_be_sent, stop_servers),
                 cmocka_unit_test_teardown(proxies_are_not_for_loopback, stop_servers),
                 cmocka_unit_test_teardown(cancelled, stop_servers),

@@ -81,9 +81,9 @@ static void no_traces(Fixture *f, const char *but) {
         scoped(free_str) char *srv = path_join(f->root, "srv");
         scoped(free_str) char *script = str_format(
                 "test -z \"$(ls -A | grep -v -x -E 'data|x.db|x.db-wal|x.db-shm|%s')\"", but);
-        char *argv[] = {"sh", "-c", script, NULL};
+        char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, script, NULL};
         if (run_program(srv, argv) != 0) {
-                char *list[] = {"sh", "-c", "ls -lA >&2", NULL};
+                char *list[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"ls -lA >&2"}, NULL};
                 (void)run_program(srv, list);
                 fail_msg("something is left over");
         }
@@ -286,7 +286,7 @@ static void remove_after(Fixture *f) {
         OK(remove_work(f, err));
         OK(backup_discard_leftovers(f->store, "notes", NULL, err));
         scoped(free_str) char *dir = path_join(f->store, "notes");
-        char *argv[] = {"sh", "-c", "test -z \"$(ls -A)\"", NULL};
+        char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"test -z \"$(ls -A)\""}, NULL};
         assert_int_equal(run_program(dir, argv), 0);
 }
 

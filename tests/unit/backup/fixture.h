@@ -121,7 +121,7 @@ static inline BackupRequest request_of(Fixture *f) {
         BackupRequest r = {.service = &f->service,
                 .store = f->store,
                 .version = "1.0.0",
-                .reason = "test",
+                .reason = "update",
                 .run = 44};
         memcpy(r.id, f->id, sizeof(r.id));
         return r;

@@ -104,8 +104,8 @@ static void a_mount_inside_is_refused(void **state) {
         fixture_add(f, CONTENT_PATH, "data", "data");
         scoped(free_str) char *inside = in_data(f, "mounted");
         OK(dir_make(inside, err));
-        char *mount_it[] = {"mount", "-t", "tmpfs", "none", inside, NULL};
-        char *unmount_it[] = {"umount", inside, NULL};
+        char *mount_it[] = {(char[]){"mount"}, (char[]){"-t"}, (char[]){"tmpfs"}, (char[]){"none"}, inside, NULL};
+        char *unmount_it[] = {(char[]){"umount"}, inside, NULL};
         if (run_program(NULL, mount_it) != 0)
                 skip();
         BackupPlan plan = plan_of(f);
@@ -206,6 +206,28 @@ static void set_uid_is_left_out(void **state) {
         struct stat st;
         assert_int_equal(stat(tool, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0755);
+}
+
+static void links_on_the_way_are_followed(void **state) {
+        (void)state;
+        scoped(fixture_freep) Fixture *f = fixture_new();
+        scoped(free_str) char *real = path_join(f->root, "real");
+        OK(dir_make(real, err));
+        assert_int_equal(symlink(real, f->store), 0);
+        scoped(free_str) char *srv = path_join(f->root, "srv");
+        scoped(free_str) char *behind = path_join(f->root, "behind");
+        OK(file_rename(srv, behind, err));
+        assert_int_equal(symlink(behind, srv), 0);
+        fixture_add(f, CONTENT_PATH, "data", "data");
+        fixture_add(f, CONTENT_SQLITE, "x.db", "x.db");
+        put_text(f, "a", "one");
+        make_note_table(f->contents[1].path, "WAL");
+        scoped(free_str) char *dir = whole_backup(f);
+        put_text(f, "a", "two");
+        sql(f->contents[1].path, "DROP TABLE note");
+        restore_all(f);
+        text_is(f, "a", "one");
+        assert_int_equal(sql_int(f->contents[1].path, "SELECT count(*) FROM note"), 3);
 }
 
 /* -- sessions -- */
@@ -351,7 +373,7 @@ static void the_instructions_restore_it(void **state) {
         put_text(f, "more", "more");
         sql(f->contents[1].path, "DROP TABLE note");
         put_text(f, "../one file", "spoiled");
-        char *argv[] = {"sh", "BACKUP_INFO.txt", NULL};
+        char *argv[] = {(char[]){"sh"}, (char[]){"BACKUP_INFO.txt"}, NULL};
         assert_int_equal(run_program(dir, argv), 0);
         text_is(f, "a", "ONE");
         text_is(f, "added", "three");
@@ -391,13 +413,13 @@ static void extras_are_kept_and_secret(void **state) {
         OK(backup_first_pass(b, err));
         OK(backup_prove(b, 2, err));
         scoped(free_str) char *dir = finish(&b);
-        char *argv[] = {"sh", "-c",
-                "set -e; mkdir ../c; tar --zstd -xpf config.tar.zst -C ../c; grep -q KEY=secret "
+        char *argv[] = {(char[]){"sh"}, (char[]){"-c"},
+                (char[]){"set -e; mkdir ../c; tar --zstd -xpf config.tar.zst -C ../c; grep -q KEY=secret "
                 "../c/.env;"
                 " test \"$(ls -A ../c | wc -l)\" = 2; grep -q 'last words' logs.txt; test -f "
                 "service.json;"
                 " test -z \"$(find . -type f -perm /077)\"; test -z \"$(find . -type d -perm "
-                "/077)\"",
+                "/077)\""},
                 NULL};
         assert_int_equal(run_program(dir, argv), 0);
 }
@@ -421,7 +443,7 @@ static void nothing_changed(void **state) {
         OK(backup_changed(f->store, "notes", f->id, &changed, err)); /* partial */
         assert_false(changed);
         /* A program that only looks, and tidies up the WAL when it ends. */
-        char *argv[] = {"sqlite3", f->contents[1].path, "select count(*) from note", NULL};
+        char *argv[] = {(char[]){"sqlite3"}, f->contents[1].path, (char[]){"select count(*) from note"}, NULL};
         assert_int_equal(run_program(NULL, argv), 0);
         scoped(free_str) char *dir = finish(&b);
         OK(backup_changed(f->store, "notes", f->id, &changed, err));
@@ -505,7 +527,7 @@ static void a_restore_can_be_taken_back(void **state) {
         assert_int_equal(sql_int(f->contents[1].path, "SELECT count(*) FROM note"), 4);
         OK(restore_discard(&r, err));
         scoped(free_str) char *srv = path_join(f->root, "srv");
-        char *argv[] = {"sh", "-c", "test -z \"$(ls -d .??* 2>/dev/null)\"", NULL};
+        char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"test -z \"$(ls -d .??* 2>/dev/null)\""}, NULL};
         assert_int_equal(run_program(srv, argv), 0);
         BackupList list = {0};
         OK(backup_list(f->store, "notes", &list, err));
@@ -543,7 +565,7 @@ static void salvage_is_listed_and_comes_back(void **state) {
         assert_int_equal(sql_int(f->contents[1].path, "SELECT count(*) FROM note"), 4);
         OK(backup_remove(f->store, "notes", "salvage-45", err));
         scoped(free_str) char *srv = path_join(f->root, "srv");
-        char *argv[] = {"sh", "-c", "test -z \"$(ls -d .*-45 2>/dev/null)\"", NULL};
+        char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"test -z \"$(ls -d .*-45 2>/dev/null)\""}, NULL};
         assert_int_equal(run_program(srv, argv), 0);
 }
 
@@ -683,6 +705,7 @@ int main(void) {
                 cmocka_unit_test(what_appears_between_the_passes_is_taken),
                 cmocka_unit_test(sockets_are_left_out_fifos_come_back),
                 cmocka_unit_test(set_uid_is_left_out),
+                cmocka_unit_test(links_on_the_way_are_followed),
                 cmocka_unit_test(a_lost_session_wal),
                 cmocka_unit_test(a_lost_session_journal),
                 cmocka_unit_test(stages_are_told),

@@ -14,7 +14,7 @@ typedef struct History {
 } History;
 
 static void make_history(History *h, int64_t now) {
-        static char *const versions[] = {"1.0.0", "1.1.0", "1.2.0", "2.0.0"};
+        static char versions[][6] = {"1.0.0", "1.1.0", "1.2.0", "2.0.0"};
         memset(h, 0, sizeof(*h));
         h->list = (BackupList){h->items, pick(MOST)};
         int64_t at = now;
@@ -74,7 +74,7 @@ static void the_decision_is_the_models(void **state) {
         for (unsigned round = 0; round < 10000; round++) {
                 int64_t now = 1800000000000LL;
                 bool gone[MOST];
-                char *pins[] = {"n3", NULL};
+                char *pins[] = {(char[]){"n3"}, NULL};
                 make_history(&h, now);
                 RetentionPolicy p = {.last = pick(6),
                         .days = pick(10),
@@ -103,12 +103,12 @@ static void a_backup_from_the_future_stops_it(void **state) {
         (void)state;
         int64_t now = 1800000000000LL;
         BackupInfo items[] = {
-                {.id = "a",
-                        .name = "a",
-                        .version = "1",
+                {.id = (char[]){"a"},
+                        .name = (char[]){"a"},
+                        .version = (char[]){"1"},
                         .level = 2,
                         .taken_ms = now + 6 * 60 * 1000},
-                {.id = "b", .name = "b", .version = "1", .level = 2, .taken_ms = now - 100 * day},
+                {.id = (char[]){"b"}, .name = (char[]){"b"}, .version = (char[]){"1"}, .level = 2, .taken_ms = now - 100 * day},
         };
         BackupList list = {items, 2};
         bool gone[2] = {true, true};

@@ -286,10 +286,18 @@ static const char *rollback_target(App *app, Err *err) {
 /* --run ID: the run whose update is taken back; its version must be the installed one's predecessor. */
 static bool version_before_run(App *app, char **ret, Err *err) {
         scoped(run_done) Run run = {0};
+        scoped(free_str) char *name = NULL;
         unsigned number = 0;
         if (!parse_run(app->opt[OPT_RUN], &number, err) || !app_state(app, err) ||
                 !run_load(&app->state, number, &run, err))
                 return false;
+        if (!find_name(app, operand(app, 0), &name, err))
+                return false;
+        if (!str_equal(run_service(&run), name)) {
+                err_fail(err, ERR_USAGE, "run #%u is one of %s, not of %s", number,
+                        run_service(&run), name);
+                return err_hint(err, "`belay runs %s` lists its runs.", name);
+        }
         const char *version =
                 run.damaged ? NULL : js_str(js_get(run.state.plan, "from"), "version");
         if (!version)

@@ -56,10 +56,17 @@ static bool written_since_verify(const World *world, bool *ret, Err *err) {
         return true;
 }
 
+enum { LOSS_LINE_BYTES = 300 };
+
 static void describe_loss(const BackupLoss *loss, json_t *decision) {
         json_t *lines = json_array();
-        for (size_t i = 0; loss->lines && loss->lines[i]; i++)
-                json_array_append_new(lines, json_string(loss->lines[i]));
+        for (size_t i = 0; loss->lines && loss->lines[i]; i++) {
+                /* Names of files and tables are anybody's, and a record of the journal is limited. */
+                scoped(free_str) char *cut =
+                        str_copy_n(loss->lines[i], strnlen(loss->lines[i], LOSS_LINE_BYTES));
+                scoped(free_str) char *line = str_printable(cut, false);
+                json_array_append_new(lines, json_string(line));
+        }
         js_set(decision, "would_lose", lines);
         js_set_int(decision, "rows_more", loss->rows_more);
         js_set_int(decision, "rows_fewer", loss->rows_fewer);

@@ -87,16 +87,28 @@ static void waits(Str *out, const World *world, const Run *run, const RunOutcome
         add_choices(out, world, run->state.wait);
 }
 
+/* The first question of whoever is called at night. */
+static char *runs_text(const World *world) {
+        scoped(runtime_status_done) RuntimeStatus now = {0};
+        if (!world->runtime->inspect(&world->runtime_at, &now, NULL))
+                return str_copy("Whether it runs could not be found out");
+        if (!now.running)
+                return str_copy("It does not run now");
+        return str_format("It runs now, started as %s", now.version ? now.version : "?");
+}
+
 static void needs_person(Str *out, const World *world, const RunOutcome *outcome) {
         const char *name = world->service->name;
+        scoped(free_str) char *runs = runs_text(world);
         str_addf(out,
-                "%s needs a person: %s.\n  Nothing more was touched. `belay report %u` says what "
+                "%s needs a person: %s.\n  %s. Nothing more was touched. `belay report %u` says "
+                "what "
                 "is where; "
                 "`belay status %s` what runs.",
                 name,
                 outcome->failure.message ? outcome->failure.message
                                          : "neither version could be verified",
-                world->run, name);
+                runs, world->run, name);
 }
 
 static void aborted(Str *out, const World *world, const RunOutcome *outcome) {
@@ -138,7 +150,7 @@ static const char *log_then(const World *world) {
         return back ? js_str(js_get(back, "decision"), "log") : NULL;
 }
 
-static void add_event(const World *world, const RunOutcome *outcome, const char *text) {
+void result_tell(const World *world, const RunOutcome *outcome, const char *text) {
         json_t *fields = json_object();
         const char *log = log_then(world);
         js_set_int(fields, "run", world->run);
@@ -158,8 +170,7 @@ static void add_event(const World *world, const RunOutcome *outcome, const char 
         events_add(world->events, "result", fields);
 }
 
-void result_write(const World *world, const RunOutcome *outcome) {
-        scoped(free_str) char *text = result_text(world, outcome);
+void result_write(const World *world) {
         scoped(run_done) Run run = {0};
         if (run_load(world->state, world->run, &run, NULL)) {
                 scoped(free_str) char *markdown = report_markdown(world->state, &run);
@@ -171,7 +182,6 @@ void result_write(const World *world, const RunOutcome *outcome) {
         scoped(free_str) char *current = report_current_state(world->state, NULL);
         if (current)
                 write_file(world->state, 0, "CURRENT_STATE.md", current);
-        add_event(world, outcome, text);
 }
 
 void result_died(const World *world, const Err *err) {

@@ -9,7 +9,10 @@
 #include "engine/engine.h"
 #include "update/world.h"
 
-void result_write(const World *world, const RunOutcome *outcome);
+/* The files. */
+void result_write(const World *world);
+/* The last event, with the sentences of result_text: who follows the run is done then. */
+void result_tell(const World *world, const RunOutcome *outcome, const char *text);
 /* The journal could not be written: this process ends here, recovery decides. */
 void result_died(const World *world, const Err *err);
 /* The sentences that end a run on the terminal; owned. `exit_status` 0 to 9 and 130. */

@@ -254,8 +254,13 @@ static int finish(Runner *runner, bool whole, RunOutcome *outcome, Err *err) {
                 result_died(&runner->world, err);
                 return err_exit_status(err->code) ? err_exit_status(err->code) : 1;
         }
+        result_write(&runner->world);
         (void)runner->world.runtime->unguard(&runner->world.runtime_at, runner->world.run, NULL);
-        result_write(&runner->world, outcome);
+        scoped(free_str) char *text = result_text(&runner->world, outcome);
+        /* Whoever reads the result may begin the next thing at once: it finds no lock. */
+        lock_release(&runner->directory_lock);
+        lock_release(&runner->service_lock);
+        result_tell(&runner->world, outcome, text);
         return outcome->exit_status;
 }
 

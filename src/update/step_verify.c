@@ -11,16 +11,23 @@
 #include "update/runs.h"
 #include "update/steps.h"
 
-bool check_reference(const World *world, const Release *release, Err *err) {
+static bool check_commit(const World *world, const Release *release, Err *err) {
         const char *name = world->service->name;
         scoped(runtime_status_done) RuntimeStatus now = {0};
         if (!world->runtime->inspect(&world->runtime_at, &now, err))
                 return false;
         if (!now.running)
                 return err_fail(err, ERR_ANSWER_NO, "%s does not run", name);
-        if (release->reference && now.commit && !str_equal(now.commit, release->reference))
-                return err_fail(err, ERR_ANSWER_NO, "%s runs commit %.7s, not %.7s (%s)", name,
-                        now.commit, release->reference, release->version);
+        if (!release->reference || !now.commit || str_equal(now.commit, release->reference))
+                return true;
+        return err_fail(err, ERR_ANSWER_NO, "%s runs commit %.7s, not %.7s (%s)", name, now.commit,
+                release->reference, release->version);
+}
+
+bool check_reference(const World *world, const Release *release, Err *err) {
+        const char *name = world->service->name;
+        if (!check_commit(world, release, err))
+                return false;
         if (!installed_can(&world->service->installed) || !release->version)
                 return true;
         scoped(looking_done) Looking looking = {0};
@@ -207,6 +214,17 @@ static bool ask_old(StepContext *context, Strv only, Err *err) {
 
 enum { OLD_TRIES_MAX = 3 };
 
+/* Where no check passed before, none has to now; that it runs, and is what ran before, is asked all the same. */
+static bool old_is_back(StepContext *context, Strv only, Err *err) {
+        World *world = context->world;
+        if (!world->options.accept_unhealthy || only || world->service->n_checks == 0)
+                return ask_old(context, only, err);
+        if (!check_commit(world, &world->from, err))
+                return false;
+        js_set_str(context->observed, "note", "it runs; no check passed before either");
+        return true;
+}
+
 static bool is_gone(const World *world) {
         scoped(runtime_status_done) RuntimeStatus now = {0};
         return world->runtime->inspect(&world->runtime_at, &now, NULL) && !now.running;
@@ -222,12 +240,10 @@ static bool verify_old_apply(StepContext *context, Err *err) {
         }
         scoped(strv_freep) Strv only =
                 world->options.accept_unhealthy ? passed_before(world) : NULL;
-        if (world->options.accept_unhealthy && !only)
-                return true;
         for (int tries = 1;; tries++) {
                 if (is_gone(world) && !start_release(world, &world->from, err))
                         return false;
-                if (ask_old(context, only, err))
+                if (old_is_back(context, only, err))
                         return true;
                 if (tries == OLD_TRIES_MAX || !is_gone(world))
                         return false;

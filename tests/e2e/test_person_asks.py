@@ -107,3 +107,38 @@ def test_a_damaged_journal_of_an_open_run_stops_the_next(make_site):
     assert site.belay("resume", "--all").code == 4
     assert len(site.runs()) == 1
     assert site.version() == "1.1.0"
+
+
+def test_back_at_what_was_never_well_it_is_looked_whether_it_runs(make_site):
+    site = make_site([Release("1.0.0", behaviour="bad-health"), Release("1.1.0", behaviour="bad-health")],
+                     manifest={"installed": None})
+    site.belay("start", SERVICE)
+    assert site.belay("update", SERVICE, "1.1.0", "--accept-unhealthy").code == 3
+    seen = [payload["observed"] for kind, payload in site.journal()
+            if kind == "DONE" and payload["step"] == "verify-old"]
+    assert seen == [{"note": "it runs; no check passed before either"}]
+
+
+def test_a_run_of_another_service_is_not_taken_back(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    site.ok("update", SERVICE, "1.1.0")
+    journal = site.state / "runs" / "1" / "journal"
+    journal.write_bytes(journal.read_bytes().replace(b"ARM", b"ARN", 1))   # damaged: only its plan is known
+    assert site.belay("rollback", SERVICE, "--run", "1").code in (4, 6)
+    (site.dir / "other").mkdir()
+    text = (site.dir / "belay.yaml").read_text().replace("service: notes", "service: other")
+    (site.dir / "other.yaml").write_text(text)
+    result = site.belay("-f", site.dir / "other.yaml", "rollback", "--run", "1")
+    assert result.code == 2 and "run #1 is one of notes" in result.err
+
+
+def test_the_next_command_finds_no_lock(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")], manifest={"monitor": {"for": "0s"}})
+    site.start()
+    for _ in range(5):
+        site.ok("update", SERVICE, "1.1.0")
+        site.ok("stop", SERVICE)
+        site.ok("start", SERVICE)
+        site.ok("rollback", SERVICE)
+        site.ok("backup", "prune", SERVICE)

@@ -74,7 +74,7 @@ static void end(pid_t pid) {
 
 static void has(const char *text, const char *part) {
         if (!text || !strstr(text, part))
-                fail_msg("'%s' does not say '%s'", text, part);
+                fail_msg("'%s' does not say '%s'", text ? text : "(nothing)", part);
 }
 
 static void taken_and_released(void **state) {

@@ -51,13 +51,29 @@ const Step step_publish = {
         .apply = publish_apply,
 };
 
-/* After a rollback the backup is still worth having; that it cannot be kept changes nothing else. */
+/* After a rollback the backup is still worth having; that it cannot be kept changes nothing else. One without its
+ * second pass is of no moment at all: nothing was touched after it, and it goes. */
+static bool publish_old_apply(StepContext *context, Err *err) {
+        World *world = context->world;
+        const char *id = backups_run_id(world), *service = world->service->name;
+        BackupStage stage = BACKUP_ABSENT;
+        if (!id || !backup_stage(world_store(world), service, id, &stage, NULL) ||
+                stage >= BACKUP_PASS2)
+                return merge_apply(context, err);
+        scoped(err_clear) Err why = {0};
+        backup_freep(&world->backup);
+        world->backup = NULL;
+        if (!backup_discard(world_store(world), service, id, &why))
+                js_set_str(context->observed, "warning", why.message);
+        return true;
+}
+
 const Step step_publish_old = {
         .name = "publish-old",
         .title = "Keep the backup",
         .phase = PHASE_ROLLBACK,
         .flags = STEP_AFTER_UNDO | STEP_REDO_SAFE,
-        .apply = merge_apply,
+        .apply = publish_old_apply,
 };
 
 /* -- record: good is marked last -- */

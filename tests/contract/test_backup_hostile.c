@@ -171,14 +171,14 @@ static void hostile_sets_are_refused_whole(void **state) {
         (void)state;
         for (size_t i = 0; i < COUNT_OF(cases); i++) {
                 scoped(fixture_freep) Fixture *f = fixture_new();
-                scoped(err_clear) Err err = {0};
+                scoped(err_clear) Err why = {0};
                 fixture_add(f, CONTENT_PATH, "data", "data");
                 put_text(f, "live", "live");
                 scoped(free_str) char *dir = whole_backup(f);
                 scoped(free_str) char *before = tree_text(f->data);
                 forge(dir, &cases[i]);
                 RestoreRequest r = restore_of(f, "44");
-                if (restore_prepare(&r, &err))
+                if (restore_prepare(&r, &why))
                         fail_msg("%s: was accepted", cases[i].what);
                 FAILS(ERR_BUG, restore_swap(&r, err));
                 OK(restore_discard(&r, err));
@@ -188,8 +188,8 @@ static void hostile_sets_are_refused_whole(void **state) {
                 scoped(free_str) char *srv = path_join(f->root, "srv");
                 char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"test \"$(ls -A)\" = data"}, NULL};
                 assert_int_equal(run_program(srv, argv), 0);
-                if (err.code != ERR_CORRUPT && err.code != ERR_IO)
-                        fail_msg("%s: %s", cases[i].what, err.message);
+                if (why.code != ERR_CORRUPT && why.code != ERR_IO)
+                        fail_msg("%s: %s", cases[i].what, why.message);
         }
 }
 
@@ -220,15 +220,15 @@ static void broken_streams_are_refused(void **state) {
         scoped(free_str) char *buffer = mem_new(1 << 20, 1);
         for (int i = 0; i < 2; i++) {
                 scoped(zreader_freep) ZReader *r = NULL;
-                scoped(err_clear) Err err = {0};
+                scoped(err_clear) Err why = {0};
                 size_t got = 1;
                 bool ok = true;
                 assert_int_equal(run_program(f->root, i == 0 ? bomb : window), 0);
                 OK(zreader_open(path, true, i == 0 ? 1 << 20 : 1 << 30, &r, err));
                 while (ok && got > 0)
-                        ok = zreader_get(r, buffer, 1 << 20, &got, &err);
+                        ok = zreader_get(r, buffer, 1 << 20, &got, &why);
                 assert_false(ok);
-                assert_int_equal(err.code, ERR_CORRUPT);
+                assert_int_equal(why.code, ERR_CORRUPT);
         }
 }
 

@@ -100,7 +100,7 @@ static void make_one(const char *dir, unsigned depth, Strv *files) {
                 dress(path, true);
                 return;
         } else if (kind == 4 && strv_count(*files) > 0) {
-                (void)link((*files)[pick((unsigned)strv_count(*files))], path);
+                assert_int_equal(link((*files)[pick((unsigned)strv_count(*files))], path), 0);
                 return;
         } else if (kind == 5) {
                 assert_int_equal(mkfifo(path, 0600), 0);

@@ -150,6 +150,7 @@ static void a_single_file_and_an_absent_one(void **state) {
         put_text(f, "../config.yaml", "a: 1");
         Backup *b = first_pass(f);
         scoped(free_str) char *dir = finish(&b);
+        (void)dir;
         put_text(f, "../config.yaml", "a: 2");
         put_text(f, "../later", "made since");
         make_note_table(f->contents[2].path, "WAL");
@@ -202,6 +203,7 @@ static void set_uid_is_left_out(void **state) {
         scoped(free_str) char *tool = in_data(f, "tool");
         assert_int_equal(chmod(tool, 04755), 0);
         scoped(free_str) char *dir = whole_backup(f);
+        (void)dir;
         restore_all(f);
         struct stat st;
         assert_int_equal(stat(tool, &st), 0);
@@ -223,6 +225,7 @@ static void links_on_the_way_are_followed(void **state) {
         put_text(f, "a", "one");
         make_note_table(f->contents[1].path, "WAL");
         scoped(free_str) char *dir = whole_backup(f);
+        (void)dir;
         put_text(f, "a", "two");
         sql(f->contents[1].path, "DROP TABLE note");
         restore_all(f);
@@ -289,6 +292,7 @@ static void stages_are_told(void **state) {
         OK(backup_stage(f->store, "notes", f->id, &stage, err));
         assert_int_equal(stage, BACKUP_PASS2);
         scoped(free_str) char *dir = finish(&b);
+        (void)dir;
         OK(backup_stage(f->store, "notes", f->id, &stage, err));
         assert_int_equal(stage, BACKUP_PUBLISHED);
         OK(backup_discard(f->store, "notes", f->id, err));
@@ -333,6 +337,7 @@ static void a_change_that_times_do_not_show_is_found(void **state) {
         entry->ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
         entry->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
         scoped(free_str) char *dir = finish(&b);
+        (void)dir;
         put_text(f, "a", "spoiled");
         restore_all(f);
         text_is(f, "a", "ONE");
@@ -446,6 +451,7 @@ static void nothing_changed(void **state) {
         char *argv[] = {(char[]){"sqlite3"}, f->contents[1].path, (char[]){"select count(*) from note"}, NULL};
         assert_int_equal(run_program(NULL, argv), 0);
         scoped(free_str) char *dir = finish(&b);
+        (void)dir;
         OK(backup_changed(f->store, "notes", f->id, &changed, err));
         assert_false(changed);
         restore_all(f); /* other inodes, other times, same content */
@@ -462,6 +468,7 @@ static void what_changed_is_counted(void **state) {
         put_text(f, "b", "two");
         make_note_table(f->contents[1].path, "WAL");
         scoped(free_str) char *dir = whole_backup(f);
+        (void)dir;
         scoped(free_str) char *before = NULL;
         scoped(free_str) char *after = NULL;
         OK(backup_fingerprint(&f->service, &before, err));
@@ -504,6 +511,7 @@ static void a_restore_can_be_taken_back(void **state) {
         put_text(f, "a", "old");
         make_note_table(f->contents[1].path, "WAL");
         scoped(free_str) char *dir = whole_backup(f);
+        (void)dir;
         put_text(f, "a", "new");
         sql(f->contents[1].path, "INSERT INTO note(text) VALUES ('new')");
         RestoreRequest r = restore_of(f, "44");
@@ -543,6 +551,7 @@ static void salvage_is_listed_and_comes_back(void **state) {
         put_text(f, "a", "old");
         make_note_table(f->contents[1].path, "WAL");
         scoped(free_str) char *dir = whole_backup(f);
+        (void)dir;
         put_text(f, "a", "new");
         sql(f->contents[1].path, "INSERT INTO note(text) VALUES ('new')");
         RestoreRequest r = restore_of(f, "44");
@@ -577,6 +586,7 @@ static void only_one_content(void **state) {
         put_text(f, "a", "old");
         make_note_table(f->contents[1].path, "WAL");
         scoped(free_str) char *dir = whole_backup(f);
+        (void)dir;
         put_text(f, "a", "new");
         sql(f->contents[1].path, "DELETE FROM note");
         RestoreRequest r = restore_of(f, "44");
@@ -598,6 +608,7 @@ static void restore_to_another_place(void **state) {
         make_note_table(f->contents[1].path, "DELETE");
         scoped(free_str) char *before = tree_text(f->data);
         scoped(free_str) char *dir = whole_backup(f);
+        (void)dir;
         scoped(free_str) char *to = path_join(f->root, "elsewhere");
         RestoreRequest r = restore_of(f, "44");
         OK(restore_to(&r, to, err));
@@ -626,6 +637,7 @@ static void room_is_reserved_and_given_back(void **state) {
         assert_int_equal(stat(reserve, &st), 0);
         assert_true(st.st_blocks * 512 >= 300000);
         scoped(free_str) char *dir = whole_backup(f);
+        (void)dir;
         RestoreRequest r = restore_of(f, "44");
         OK(restore_prepare(&r, err));
         assert_false(file_exists(reserve));

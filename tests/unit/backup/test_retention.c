@@ -10,7 +10,7 @@ static const int64_t day = 24 * 3600 * 1000LL;
 typedef struct History {
         BackupInfo items[MOST];
         BackupList list;
-        char names[MOST][16];
+        char names[MOST][24];
 } History;
 
 static void make_history(History *h, int64_t now) {

@@ -193,8 +193,8 @@ static void json(void **state) {
                 "{\"pid\":4294967297,\"start_time\":2,\"boot_id\":\"x\"}",
                 "{\"pid\":1,\"start_time\":-2,\"boot_id\":\"x\"}",
                 "{\"pid\":1,\"start_time\":2,\"boot_id\":3}",
-                "{\"pid\":1,\"start_time\":2,\"boot_id\":"
-                "\"0123456789012345678901234567890123456789\"}",
+                ("{\"pid\":1,\"start_time\":2,\"boot_id\":"
+                 "\"0123456789012345678901234567890123456789\"}"),
         };
         for (size_t i = 0; i < COUNT_OF(bad); i++) {
                 scoped(js_freep) json_t *value = json_loads(bad[i], JSON_DECODE_ANY, NULL);

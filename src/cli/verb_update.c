@@ -128,7 +128,6 @@ static bool make_plan(
         return make(world, version, plan, err);
 }
 
-/* What is planned is the service, not this command: its options do not change the id. */
 static int show_plan(App *app, const World *world, const Plan *plan) {
         bool is_update = plan->nothing == NULL;
         if (app->json) {
@@ -229,6 +228,7 @@ typedef struct Wanted {
         MakePlan make;
         const char *what;    /* "update", "rollback" */
         const char *version; /* NULL: what the channel says, or the version before */
+        const char *plan;    /* the id of the plan that a person has seen; NULL: none */
 } Wanted;
 
 static json_t *request_of(
@@ -237,7 +237,7 @@ static json_t *request_of(
         js_set_str(request, "do", wanted->what);
         js_set_str(request, "manifest", manifest);
         js_set_str(request, "version", wanted->version);
-        js_set_str(request, "plan", app->opt[OPT_PLAN]);
+        js_set_str(request, "plan", app->opt[OPT_PLAN] ? app->opt[OPT_PLAN] : wanted->plan);
         js_set(request, "options", options_to_json(options));
         return request;
 }
@@ -267,12 +267,16 @@ static int run_planned(App *app, const Wanted *wanted) {
         Options options;
         if (!confirmed(app, &world, &plan, &yes, &err) || !read_options(app, &options, &err))
                 return app_fail(app, &err);
-        return yes ? begin_run(app, request_of(app, world.service->manifest_path, wanted, &options))
+        /* What was agreed to is done, or nothing. */
+        const Wanted agreed = {wanted->make, wanted->what, wanted->version, plan.id};
+        return yes ? begin_run(
+                             app, request_of(app, world.service->manifest_path, &agreed, &options))
                    : 0;
 }
 
 int verb_update(App *app) {
-        return run_planned(app, &(Wanted){plan_update, "update", operand(app, 1)});
+        return run_planned(
+                app, &(Wanted){.make = plan_update, .what = "update", .version = operand(app, 1)});
 }
 
 static const char *rollback_target(App *app, Err *err) {
@@ -315,5 +319,7 @@ int verb_rollback(App *app) {
                 return app_fail(app, &err);
         if (has(app, OPT_RUN) && !version_before_run(app, &before, &err))
                 return app_fail(app, &err);
-        return run_planned(app, &(Wanted){plan_rollback, "rollback", before ? before : to});
+        return run_planned(app, &(Wanted){.make = plan_rollback,
+                                        .what = "rollback",
+                                        .version = before ? before : to});
 }

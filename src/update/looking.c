@@ -10,13 +10,16 @@
 #include "platform/file.h"
 #include "update/world.h"
 
-/* Looks at NAME in "NAME=value". */
-static bool is_secret_name(const char *setting) {
+/* Looks at NAME in "NAME=value". What the manifest lists under configuration.secrets is one by any name. */
+static bool is_secret(const ConfigSpec *spec, const char *setting) {
         static const char *const words[] = {
                 "SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "DSN", "_URL"};
         scoped(free_str) char *name = str_copy_n(setting, strcspn(setting, "="));
         for (size_t i = 0; i < COUNT_OF(words); i++)
                 if (strcasestr(name, words[i]))
+                        return true;
+        for (size_t i = 0; i < spec->n_secrets; i++)
+                if (str_equal(spec->secrets[i].key, name))
                         return true;
         return false;
 }
@@ -36,7 +39,8 @@ static bool read_env(const Service *service, Looking *looking, Err *err) {
         explicit_bzero(text, bytes);
         for (size_t i = 0; looking->env && looking->env[i]; i++) {
                 const char *value = strchr(looking->env[i], '=');
-                if (value && strlen(value + 1) >= 4 && is_secret_name(looking->env[i]))
+                if (value && strlen(value + 1) >= 4 &&
+                        is_secret(&service->configuration, looking->env[i]))
                         strv_add(&looking->secrets, value + 1);
         }
         return true;

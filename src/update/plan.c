@@ -80,7 +80,10 @@ void plan_seal(Plan *plan, const World *world) {
         js_set_str(all, "kind", plan->story->kind);
         js_set_str(all, "from", plan->from.reference);
         js_set_str(all, "to", plan->to.reference);
-        js_set(all, "options", options_to_json(&world->options));
+        /* How long to wait for a lock changes nothing of what is done. */
+        Options options = world->options;
+        options.wait_lock_ms = 0;
+        js_set(all, "options", options_to_json(&options));
         /* Sizes change all the time; which steps there are does not. */
         json_t *steps = json_array();
         for (size_t i = 0; i < plan->n_lines; i++) {

@@ -304,8 +304,13 @@ static bool choose_data(
         World *world, const char *backup, bool *ret_restore, Strv *notes, Err *err) {
         scoped(backup_loss_done) BackupLoss loss = {0};
         *ret_restore = false;
-        if (!backup)
-                return !world->options.restore || refuse_no_backup(world, err);
+        if (!backup && world->options.restore)
+                return refuse_no_backup(world, err);
+        if (!backup) {
+                strv_addf(notes, "there is no backup of %s: the data stays as it is",
+                        world->to.version);
+                return true;
+        }
         if (world->options.revert ||
                 (world->service->rollback_data == ROLLBACK_NEVER && !world->options.restore))
                 return true;

@@ -170,13 +170,26 @@ const Step step_prune = {
 
 /* -- tidy: what only the run itself needed -- */
 
+static void keep_reference(const char **keep, size_t *n, const char *reference) {
+        if (reference)
+                keep[(*n)++] = reference;
+}
+
+/* What `belay rollback` would go back to stays here, too: that must not need the remote. */
+bool clean_source(const World *world, bool with_target, Err *err) {
+        scoped(installed_done) Installed installed = {0};
+        const char *keep[3];
+        size_t n = 0;
+        (void)installed_load(world->state, world->service->name, &installed, NULL);
+        keep_reference(keep, &n, world->from.reference);
+        keep_reference(keep, &n, with_target ? world->to.reference : NULL);
+        keep_reference(keep, &n, installed.previous.reference);
+        return world->source->cleanup(&world->source_at, keep, n, err);
+}
+
 static bool tidy_files(const World *world, Err *err) {
-        const char *keep[] = {world->from.reference, world->to.reference};
-        size_t n = world->from.reference ? COUNT_OF(keep) : 0;
-        if (n == 0 && world->to.reference)
-                keep[n++] = world->to.reference;
         return backup_unreserve(world->service, world->run_text, err) &&
-               world->source->cleanup(&world->source_at, keep, n, err);
+               clean_source(world, true, err);
 }
 
 static bool tidy_apply(StepContext *context, Err *err) {

@@ -20,7 +20,7 @@ static bool fetch_apply(StepContext *context, Err *err) {
 static bool fetch_undo(StepContext *context, Err *err) {
         const World *world = context->world;
         (void)context;
-        return world->source->cleanup(&world->source_at, NULL, 0, err);
+        return clean_source(world, false, err);
 }
 
 const Step step_fetch = {

@@ -26,6 +26,8 @@ void let_finish(void *world);
 /* Tells the keeper whom to watch (step_start.c). */
 void tell_keeper(void *world, bool armed);
 
+/* Removes what the source keeps for runs, but not what is installed and what was before (step_finish.c). */
+bool clean_source(const World *world, bool with_target, Err *err);
 /* Starts `release` in the service's directory with its env file; shared by start and the undo of stop. */
 bool start_release(const World *world, const Release *release, Err *err);
 /* Does what runs now claim to be this release? ERR_ANSWER_NO when it is another one. */

@@ -1,8 +1,8 @@
 """What a person asks of a run that is under way: it is done, it survives the runner, and it costs no more than it must."""
+import json
 import signal
-import time
 
-from belaytest import Release, SERVICE, wait_until
+from belaytest import Release, SERVICE, git, wait_until
 
 WATCH = {"monitor": {"for": "20s", "every": "50ms"}}
 
@@ -142,3 +142,34 @@ def test_the_next_command_finds_no_lock(make_site):
         site.ok("start", SERVICE)
         site.ok("rollback", SERVICE)
         site.ok("backup", "prune", SERVICE)
+
+
+def test_what_was_agreed_to_is_done_however_long_the_lock_is_waited_for(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    plan = json.loads(site.ok("plan", SERVICE, "1.1.0", options=("--json",)).out)["plan"]
+    site.ok("update", SERVICE, "1.1.0", "--plan", plan, "--wait-lock", "1m")
+
+
+def test_what_a_rollback_would_go_to_stays_after_a_failed_update(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0"), Release("1.2.0"), Release("1.3.0", behaviour="bad-health")])
+    site.start()
+    site.ok("update", SERVICE, "1.1.0")
+    site.ok("update", SERVICE, "1.2.0")
+    assert site.belay("update", SERVICE, "1.3.0").code == 3
+    kept = git(site.app, "for-each-ref", "--format=%(objectname)", "refs/belay").split()
+    assert site.commit_of("v1.1.0") in kept
+
+
+def test_a_secret_of_the_manifest_is_one_by_any_name(make_site):
+    """Made by Belay, called APP_SALT, printed by a migration: what is kept of that does not show it."""
+    script = "#!/bin/sh\necho \"salt is $APP_SALT\"\n"
+    site = make_site([Release("1.0.0"), Release("1.1.0", files={"migrations/01_salt.sh": script})], manifest={
+        "configuration": {"env_file": "app/.env", "secrets": {"APP_SALT": {"bytes": 32}}},
+        "migrations": [{"scripts": {"files": "migrations/*.sh", "run_with": ["/bin/sh"]}}]})
+    site.start()
+    site.ok("update", SERVICE, "1.1.0")
+    salt = next(line for line in (site.app / ".env").read_text().splitlines() if line.startswith("APP_SALT="))[9:]
+    outputs = [path.read_text() for path in (site.state / "runs" / "1" / "output").iterdir()]
+    assert any("salt is" in text for text in outputs)
+    assert not any(salt in text for text in outputs)

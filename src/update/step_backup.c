@@ -126,6 +126,14 @@ static bool must_restore(const World *world, const json_t *decision, bool *ret, 
                 world_store(world), world->service->name, backups_run_id(world), ret, err);
 }
 
+/* The restore that lies prepared is this one, and not that of prepare-data. */
+static bool prepared_here(const World *world, const char *id) {
+        scoped(free_str) char *path = world_undo_file(world, "restore.complete");
+        scoped(free_str) char *backup = NULL;
+        size_t bytes = 0;
+        return file_read_if(path, 256, &backup, &bytes, NULL) && str_equal(backup, id);
+}
+
 static bool second_pass_undo(StepContext *context, Err *err) {
         World *world = context->world;
         const char *id = backups_run_id(world);
@@ -137,7 +145,9 @@ static bool second_pass_undo(StepContext *context, Err *err) {
         RestoreStage stage = RESTORE_NONE;
         if (!restore_stage(&request, &stage, err))
                 return false;
-        bool begun = stage == RESTORE_PARTLY || stage == RESTORE_SWAPPED;
+        /* What was decided and prepared is not asked again: half moved away, the data shows something else. */
+        bool begun = stage == RESTORE_PARTLY || stage == RESTORE_SWAPPED ||
+                     (stage == RESTORE_PREPARED && prepared_here(world, id));
         if (!begun && !must_restore(world, context->decision, &restore, err))
                 return false;
         if (!begun && !restore) {

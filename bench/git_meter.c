@@ -14,8 +14,8 @@
 static long long microseconds(int who) {
         struct rusage usage;
         getrusage(who, &usage);
-        return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL + usage.ru_utime.tv_usec +
-               usage.ru_stime.tv_usec;
+        return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL +
+               usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
 }
 
 static void note(long long cost) {

@@ -110,13 +110,19 @@ static const Case cases[] = {
                 {FILE_ENTRY("b"), FILE_ENTRY("a"), DIR_ENTRY(".")}},
         {"another type", {DIR_ENTRY("."), FILE_ENTRY("a")}, {DIR_ENTRY("."), LINK_ENTRY("a", "x")}},
         {"another mode", {DIR_ENTRY("."), FILE_ENTRY("a")},
-                {DIR_ENTRY((char[]){"."}), {.path = (char[]){"a"}, .type = FILE_REGULAR, .mode = 04755}}},
+                {DIR_ENTRY((char[]){"."}),
+                        {.path = (char[]){"a"}, .type = FILE_REGULAR, .mode = 04755}}},
         {"another owner", {DIR_ENTRY("."), FILE_ENTRY("a")},
-                {DIR_ENTRY((char[]){"."}), {.path = (char[]){"a"}, .type = FILE_REGULAR, .mode = 0644, .uid = 7}}},
+                {DIR_ENTRY((char[]){"."}),
+                        {.path = (char[]){"a"}, .type = FILE_REGULAR, .mode = 0644, .uid = 7}}},
         {"another sum", {DIR_ENTRY("."), FILE_ENTRY("a")},
-                {DIR_ENTRY((char[]){"."}), {.path = (char[]){"a"}, .type = FILE_REGULAR, .mode = 0644, .sha256 = {1}}}},
+                {DIR_ENTRY((char[]){"."}), {.path = (char[]){"a"},
+                                                   .type = FILE_REGULAR,
+                                                   .mode = 0644,
+                                                   .sha256 = {1}}}},
         {"another size", {DIR_ENTRY("."), FILE_ENTRY("a")},
-                {DIR_ENTRY((char[]){"."}), {.path = (char[]){"a"}, .type = FILE_REGULAR, .mode = 0644, .size = 5}}},
+                {DIR_ENTRY((char[]){"."}),
+                        {.path = (char[]){"a"}, .type = FILE_REGULAR, .mode = 0644, .size = 5}}},
         {"no root", {FILE_ENTRY("a")}, {{0}}},
         {"a name that leads out", {DIR_ENTRY(".")}, {DIR_ENTRY("."), FILE_ENTRY("../../planted")}},
         {"an absolute name", {DIR_ENTRY(".")}, {DIR_ENTRY("."), FILE_ENTRY("/tmp/planted")}},
@@ -186,7 +192,8 @@ static void hostile_sets_are_refused_whole(void **state) {
                 assert_string_equal(before, after);
                 assert_false(file_exists("/tmp/planted"));
                 scoped(free_str) char *srv = path_join(f->root, "srv");
-                char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"test \"$(ls -A)\" = data"}, NULL};
+                char *argv[] = {
+                        (char[]){"sh"}, (char[]){"-c"}, (char[]){"test \"$(ls -A)\" = data"}, NULL};
                 assert_int_equal(run_program(srv, argv), 0);
                 if (why.code != ERR_CORRUPT && why.code != ERR_IO)
                         fail_msg("%s: %s", cases[i].what, why.message);
@@ -214,9 +221,11 @@ static void broken_streams_are_refused(void **state) {
         (void)state;
         scoped(fixture_freep) Fixture *f = fixture_new();
         scoped(free_str) char *path = path_join(f->root, "z");
-        char *bomb[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"head -c 300000000 /dev/zero | zstd -q -o z"}, NULL};
+        char *bomb[] = {(char[]){"sh"}, (char[]){"-c"},
+                (char[]){"head -c 300000000 /dev/zero | zstd -q -o z"}, NULL};
         char *window[] = {(char[]){"sh"}, (char[]){"-c"},
-                (char[]){"rm -f z; head -c 70000000 /dev/urandom | zstd -q -1 --long=27 -o z"}, NULL};
+                (char[]){"rm -f z; head -c 70000000 /dev/urandom | zstd -q -1 --long=27 -o z"},
+                NULL};
         scoped(free_str) char *buffer = mem_new(1 << 20, 1);
         for (int i = 0; i < 2; i++) {
                 scoped(zreader_freep) ZReader *r = NULL;
@@ -238,7 +247,8 @@ static void a_newer_format_is_refused(void **state) {
         scoped(fixture_freep) Fixture *f = fixture_new();
         fixture_add(f, CONTENT_PATH, "data", "data");
         scoped(free_str) char *dir = whole_backup(f);
-        char *argv[] = {(char[]){"sed"}, (char[]){"-i"}, (char[]){"s/\"format\": 1/\"format\": 2/"}, (char[]){"MANIFEST.json"}, NULL};
+        char *argv[] = {(char[]){"sed"}, (char[]){"-i"}, (char[]){"s/\"format\": 1/\"format\": 2/"},
+                (char[]){"MANIFEST.json"}, NULL};
         assert_int_equal(run_program(dir, argv), 0);
         FAILS(ERR_REFUSED, backup_verify(dir, 2, NULL, err));
         RestoreRequest r = restore_of(f, "44");

@@ -6,7 +6,6 @@ Script script;
 static char dir[] = "/dev/shm/belay-engine-XXXXXX";
 char *journal_path, *events_path;
 
-
 static int index_of(const StepContext *context);
 
 static void log_call(const char *what, const char *name) {

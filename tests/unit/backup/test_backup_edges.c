@@ -104,7 +104,8 @@ static void a_mount_inside_is_refused(void **state) {
         fixture_add(f, CONTENT_PATH, "data", "data");
         scoped(free_str) char *inside = in_data(f, "mounted");
         OK(dir_make(inside, err));
-        char *mount_it[] = {(char[]){"mount"}, (char[]){"-t"}, (char[]){"tmpfs"}, (char[]){"none"}, inside, NULL};
+        char *mount_it[] = {(char[]){"mount"}, (char[]){"-t"}, (char[]){"tmpfs"}, (char[]){"none"},
+                inside, NULL};
         char *unmount_it[] = {(char[]){"umount"}, inside, NULL};
         if (run_program(NULL, mount_it) != 0)
                 skip();
@@ -419,12 +420,15 @@ static void extras_are_kept_and_secret(void **state) {
         OK(backup_prove(b, 2, err));
         scoped(free_str) char *dir = finish(&b);
         char *argv[] = {(char[]){"sh"}, (char[]){"-c"},
-                (char[]){"set -e; mkdir ../c; tar --zstd -xpf config.tar.zst -C ../c; grep -q KEY=secret "
-                "../c/.env;"
-                " test \"$(ls -A ../c | wc -l)\" = 2; grep -q 'last words' logs.txt; test -f "
-                "service.json;"
-                " test -z \"$(find . -type f -perm /077)\"; test -z \"$(find . -type d -perm "
-                "/077)\""},
+                (char[]){"set -e; mkdir ../c; tar --zstd -xpf config.tar.zst -C ../c; grep -q "
+                         "KEY=secret "
+                         "../c/.env;"
+                         " test \"$(ls -A ../c | wc -l)\" = 2; grep -q 'last words' logs.txt; test "
+                         "-f "
+                         "service.json;"
+                         " test -z \"$(find . -type f -perm /077)\"; test -z \"$(find . -type d "
+                         "-perm "
+                         "/077)\""},
                 NULL};
         assert_int_equal(run_program(dir, argv), 0);
 }
@@ -448,7 +452,8 @@ static void nothing_changed(void **state) {
         OK(backup_changed(f->store, "notes", f->id, &changed, err)); /* partial */
         assert_false(changed);
         /* A program that only looks, and tidies up the WAL when it ends. */
-        char *argv[] = {(char[]){"sqlite3"}, f->contents[1].path, (char[]){"select count(*) from note"}, NULL};
+        char *argv[] = {(char[]){"sqlite3"}, f->contents[1].path,
+                (char[]){"select count(*) from note"}, NULL};
         assert_int_equal(run_program(NULL, argv), 0);
         scoped(free_str) char *dir = finish(&b);
         (void)dir;
@@ -535,7 +540,8 @@ static void a_restore_can_be_taken_back(void **state) {
         assert_int_equal(sql_int(f->contents[1].path, "SELECT count(*) FROM note"), 4);
         OK(restore_discard(&r, err));
         scoped(free_str) char *srv = path_join(f->root, "srv");
-        char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"test -z \"$(ls -d .??* 2>/dev/null)\""}, NULL};
+        char *argv[] = {(char[]){"sh"}, (char[]){"-c"},
+                (char[]){"test -z \"$(ls -d .??* 2>/dev/null)\""}, NULL};
         assert_int_equal(run_program(srv, argv), 0);
         BackupList list = {0};
         OK(backup_list(f->store, "notes", &list, err));
@@ -574,7 +580,8 @@ static void salvage_is_listed_and_comes_back(void **state) {
         assert_int_equal(sql_int(f->contents[1].path, "SELECT count(*) FROM note"), 4);
         OK(backup_remove(f->store, "notes", "salvage-45", err));
         scoped(free_str) char *srv = path_join(f->root, "srv");
-        char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"test -z \"$(ls -d .*-45 2>/dev/null)\""}, NULL};
+        char *argv[] = {(char[]){"sh"}, (char[]){"-c"},
+                (char[]){"test -z \"$(ls -d .*-45 2>/dev/null)\""}, NULL};
         assert_int_equal(run_program(srv, argv), 0);
 }
 

@@ -108,7 +108,11 @@ static void a_backup_from_the_future_stops_it(void **state) {
                         .version = (char[]){"1"},
                         .level = 2,
                         .taken_ms = now + 6 * 60 * 1000},
-                {.id = (char[]){"b"}, .name = (char[]){"b"}, .version = (char[]){"1"}, .level = 2, .taken_ms = now - 100 * day},
+                {.id = (char[]){"b"},
+                        .name = (char[]){"b"},
+                        .version = (char[]){"1"},
+                        .level = 2,
+                        .taken_ms = now - 100 * day},
         };
         BackupList list = {items, 2};
         bool gone[2] = {true, true};

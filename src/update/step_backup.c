@@ -90,10 +90,6 @@ const Step step_reserve = {
 
 /* -- second-pass: what changed since, while nothing writes; its undo is the restore -- */
 
-static bool second_pass_prepare(StepContext *context, Err *err) {
-        return backups_save_migrations(context->world, err);
-}
-
 static bool second_pass_apply(StepContext *context, Err *err) {
         World *world = context->world;
         if (!world->backup && !backups_reopen(world, &world->backup, err))
@@ -166,7 +162,6 @@ const Step step_second_pass = {
         .title = "Second backup pass",
         .phase = PHASE_QUIESCE,
         .flags = STEP_REDO_SAFE,
-        .prepare = second_pass_prepare,
         .apply = second_pass_apply,
         .undo = second_pass_undo,
         .observe = second_pass_observe,

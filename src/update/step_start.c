@@ -7,6 +7,7 @@
 #include "check/monitor.h"
 #include "platform/clock.h"
 #include "platform/file.h"
+#include "update/backups.h"
 #include "update/steps.h"
 
 enum { LEFTOVERS_WITHIN_MS = 30000 };
@@ -89,7 +90,8 @@ static bool stop_prepare(StepContext *context, Err *err) {
         js_set_bool(context->facts, "was_running", ran_before(world, &now));
         if (now.running)
                 js_set(context->facts, "process", process_to_json(&now.main));
-        if (!save_baseline(world, &now, context->facts, err))
+        /* All that can be saved now is not saved while nothing serves. */
+        if (!save_baseline(world, &now, context->facts, err) || !backups_save_migrations(world, err))
                 return false;
         if (!world->prober)
                 world->prober = prober_start(world->service);

@@ -136,7 +136,7 @@ bool backup_first_pass(Backup *backup, Err *err);
 /* Level 1: every byte read back from disk against its SHA-256. Level 2: also the archive against the list,
  * the databases against their sources. Writes PASS1.json, durably, at the end. */
 bool backup_prove(Backup *backup, int level, Err *err);
-/* Nothing may write to the contents while this runs. Ends the hold on the databases: afterwards they may
+/* Nothing may write to the contents while this runs, if the reason is "update". Ends the hold on the databases: afterwards they may
  * be changed. Writes PASS2.json, durably, at the end. Once it stands, a second call does nothing. */
 bool backup_second_pass(Backup *backup, PassStats *ret, Err *err);
 /* Lets go of the live databases without a second pass (the run is aborted before ARM). */

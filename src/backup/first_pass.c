@@ -327,8 +327,10 @@ static bool begin_hold(Backup *b, size_t index, bool *ret_wal, Err *err) {
         sqlite3 **hold = &b->holds[index];
         scoped(free_str) char *mode = NULL;
         int64_t tables;
-        if (!database_open(b->set.items[index].path, DATABASE_READ_WRITE, hold, err) ||
-                !database_text(*hold, "PRAGMA journal_mode", &mode, err))
+        if (!database_open(b->set.items[index].path, DATABASE_READ_WRITE, hold, err))
+                return false;
+        database_wait(*hold, LIVE_WAIT_MS);
+        if (!database_text(*hold, "PRAGMA journal_mode", &mode, err))
                 return false;
         *ret_wal = strcmp(mode, "wal") == 0;
         if (!*ret_wal)

@@ -47,8 +47,11 @@ static bool measure(PageSource *source, Err *err) {
 
 bool page_source_open(const char *path, bool immediate, PageSource *ret, Err *err) {
         scoped(page_source_done) PageSource source = {.wal = {.fd = -1}, .path = str_copy(path)};
-        if (!database_open(path, DATABASE_READ_WRITE, &source.db, err) ||
-                !begin(&source, immediate, err) || !file_of(source.db, &source.file, err) ||
+        if (!database_open(path, DATABASE_READ_WRITE, &source.db, err))
+                return false;
+        if (!immediate)
+                database_wait(source.db, LIVE_WAIT_MS);
+        if (!begin(&source, immediate, err) || !file_of(source.db, &source.file, err) ||
                 !measure(&source, err))
                 return false;
         *ret = source;

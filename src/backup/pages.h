@@ -26,6 +26,9 @@ bool wal_map_open(const char *database, WalMap *ret, Err *err);
 void wal_map_done(WalMap *map);
 bool wal_salts(const char *database, uint32_t ret[2], bool *ret_there, Err *err);
 
+/* While the service runs there is time to wait for a moment between its transactions. */
+enum { LIVE_WAIT_MS = 30000 };
+
 typedef struct PageSource {
         sqlite3 *db;
         sqlite3_file *file;

@@ -134,12 +134,23 @@ static char *complete_path(const RestoreRequest *request) {
         return path_join(request->note_dir, "restore.complete");
 }
 
+/* The notes of one restore must not be taken for those of another. */
+static bool notes_are_ours(const RestoreRequest *request, Err *err) {
+        scoped(free_str) char *path = complete_path(request);
+        scoped(free_str) char *backup = NULL;
+        size_t n;
+        if (!file_read_if(path, 256, &backup, &n, err))
+                return false;
+        return !backup || strcmp(backup, request->backup) == 0 ||
+               err_fail(err, ERR_BUG, "'%s' has the notes of another restore", request->note_dir);
+}
+
 bool restore_prepare(const RestoreRequest *request, Err *err) {
         scoped(set_done) Set set = {0};
         scoped(place_list_done) PlaceList places = {0}, noted = {0};
         bool salvage = str_starts(request->backup, "salvage-");
         Extraction x = {.set = &set, .keep_setuid = request->keep_setuid, .watch = &request->watch};
-        if (!place_load(request->note_dir, &noted, err))
+        if (!notes_are_ours(request, err) || !place_load(request->note_dir, &noted, err))
                 return false;
         if (salvage ? !salvage_places(request, &places, err) : !load_set(request, &set, err))
                 return err_context(err, "preparing the restore of '%s'", request->backup);

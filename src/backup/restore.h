@@ -31,7 +31,8 @@ typedef struct RestoreRequest {
         unsigned run;       /* for the salvage's manifest */
         const char *
                 version; /* of the data that is live now, for the salvage's manifest; may be NULL */
-        const char *note_dir; /* exists, private, synced: runs/<n>/undo */
+        const char
+                *note_dir; /* exists; of this restore alone (of one backup): below runs/<n>/undo */
         bool keep_setuid;
         BackupWatch watch; /* restore_swap and restore_undo look at no cancel */
 } RestoreRequest;

@@ -24,6 +24,7 @@ bool salvage_write(const RestoreRequest *request, const PlaceList *list, Err *er
         scoped(free_str) char *path = path_join(dir, "MANIFEST.json");
         scoped(js_freep) json_t *o = json_object();
         json_t *places = json_array();
+        js_set(o, "places", places);
         int64_t now = clock_wall_ms();
         scoped(free_str) char *taken = time_text(now);
         scoped(free_str) char *id = str_format("salvage-%s", request->mark);
@@ -42,7 +43,6 @@ bool salvage_write(const RestoreRequest *request, const PlaceList *list, Err *er
         js_set_int(o, "run", request->run);
         js_set_int(o, "taken_ms", now);
         js_set_str(o, "taken", taken);
-        js_set(o, "places", places);
         if (json_array_size(places) == 0)
                 return true;
         scoped(free_str) char *text = js_pretty(o);

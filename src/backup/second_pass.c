@@ -90,6 +90,16 @@ static bool open_delta(DeltaPass *p, Err *err) {
         return true;
 }
 
+/* The service goes on running: what is written meanwhile is not this backup's. */
+static bool is_live(const Set *set) { return !str_equal(set->reason, "update"); }
+
+static bool still_written(const char *path, const char *inner, Err *err) {
+        err_fail(err, ERR_BUSY, "'%s%s%s' is still being written", path, inner ? "/" : "",
+                inner ? inner : "");
+        return err_hint(
+                err, "Something other than the service writes it: see `fuser`, and stop that.");
+}
+
 static FileType kind_of(const FileEntry *entry) {
         return entry->type == FILE_HARDLINK ? FILE_REGULAR : entry->type;
 }
@@ -111,14 +121,15 @@ static bool compare_entry(void *context, const WalkPlace *place, const struct st
                         note_gone(p, listed);
                 return true;
         }
-        if (entry.doubtful && entry.earlier == 2) {
-                bool failed = err_fail(
-                        err, ERR_IO, "'%s/%s' is still being written", p->item->path, place->path);
+        bool moving = entry.doubtful && entry.earlier == 2;
+        if (moving && !is_live(p->set)) {
                 file_entry_done(&entry);
-                return failed || err_hint(err, "Something other than the service writes it; stop "
-                                               "that, or leave the file out.");
+                return still_written(p->item->path, place->path, err);
         }
-        entry.doubtful = false;
+        if (moving)
+                strv_addf(
+                        &p->set->warnings, "'%s/%s' was being written", p->item->path, place->path);
+        entry.doubtful = moving;
         entry.delta = true;
         if (was != FILE_NONE && was != kind_of(&entry))
                 note_deleted(p, entry.path);
@@ -232,11 +243,22 @@ static bool source_facts(sqlite3 *db, SetItem *item, bool changed, Err *err) {
 static bool complete_held(Backup *b, size_t index, PassStats *stats, Err *err) {
         SetItem *item = &b->set.items[index];
         uint64_t before = stats->bytes;
-        if (!copy_wal(b, item, stats, err) ||
+        Stamp first[STAMP_COUNT], last[STAMP_COUNT];
+        if (!stamp_take(item->path, first, err) || !copy_wal(b, item, stats, err) ||
                 !database_run(b->holds[index], "COMMIT; BEGIN", err) ||
-                !source_facts(b->holds[index], item, stats->bytes > before, err))
+                !source_facts(b->holds[index], item, stats->bytes > before, err) ||
+                !stamp_take(item->path, last, err))
                 return false;
         database_close(&b->holds[index]);
+        return stamp_same(first, last) || still_written(item->path, NULL, err);
+}
+
+/* The copy is whole as of the first pass. */
+static bool leave_as_it_is(Backup *b, size_t index) {
+        SetItem *item = &b->set.items[index];
+        database_close(&b->holds[index]);
+        for (size_t i = 0; i < STAMP_COUNT; i++)
+                item->stamps[i] = (Stamp){.size = STAMP_UNKNOWN};
         return true;
 }
 
@@ -262,7 +284,7 @@ static bool compare_pages(
                                source.db, item, facts || *ret_written > 0 || !item->present, err) &&
                        fd_sync(fd, path, err);
         }
-        return err_fail(err, ERR_BUSY, "database '%s' is still being written", item->path);
+        return still_written(item->path, NULL, err);
 }
 
 static bool complete_compared(Backup *b, SetItem *item, PassStats *stats, Err *err) {
@@ -294,6 +316,8 @@ bool second_pass_database(Backup *b, size_t index, PassStats *stats, Err *err) {
                         err, ERR_IO, "database '%s' vanished since the first pass", item->path);
         if (!there)
                 return true;
+        if (is_live(&b->set) && item->present && !b->reopened)
+                return leave_as_it_is(b, index);
         bool ok = b->holds[index] ? complete_held(b, index, stats, err)
                                   : complete_compared(b, item, stats, err);
         item->present = true;

@@ -33,10 +33,11 @@ typedef struct Object {
 
 /* What stat says of a database and its sidecars: as long as it is the same, nothing was written. */
 typedef struct Stamp {
-        int64_t size, mtime_ns, ctime_ns; /* size -1: absent */
+        int64_t size, mtime_ns, ctime_ns; /* size -1: absent, STAMP_UNKNOWN: like no other */
         uint64_t inode;
 } Stamp;
 enum { STAMP_DB, STAMP_WAL, STAMP_JOURNAL, STAMP_COUNT };
+enum { STAMP_UNKNOWN = -2 };
 
 typedef struct SetItem {
         ContentKind kind;

@@ -99,10 +99,13 @@ static bool one_same(const Stamp *a, const Stamp *b) {
 }
 
 bool stamp_same(const Stamp a[STAMP_COUNT], const Stamp b[STAMP_COUNT]) {
-        for (size_t i = 0; i < STAMP_COUNT; i++)
+        for (size_t i = 0; i < STAMP_COUNT; i++) {
                 /* An empty sidecar is as good as none. */
-                if (!one_same(&a[i], &b[i]) && !(i != STAMP_DB && a[i].size <= 0 && b[i].size <= 0))
+                bool both_empty = i != STAMP_DB && a[i].size <= 0 && b[i].size <= 0;
+                bool unknown = a[i].size == STAMP_UNKNOWN || b[i].size == STAMP_UNKNOWN;
+                if (unknown || (!both_empty && !one_same(&a[i], &b[i])))
                         return false;
+        }
         return true;
 }
 

@@ -10,7 +10,7 @@
 #include "platform/file.h"
 #include "platform/sha256.h"
 
-enum { BUSY_MS = 5000 };
+enum { BUSY_MS = 5000, BUSY_STEP_US = 500 };
 
 static ErrCode code_of(int primary) {
         switch (primary) {
@@ -72,6 +72,19 @@ static int flags_of(DatabaseMode mode) {
         }
 }
 
+/* SQLite's own waiting looks less and less often; beside a program that writes without a pause it would never find the
+ * moment between two transactions. */
+static int wait_a_moment(void *context, int tries) {
+        if ((intptr_t)tries * BUSY_STEP_US / 1000 >= (intptr_t)context)
+                return 0;
+        (void)usleep(BUSY_STEP_US);
+        return 1;
+}
+
+void database_wait(sqlite3 *db, int at_most_ms) {
+        (void)sqlite3_busy_handler(db, wait_a_moment, (void *)(intptr_t)at_most_ms);
+}
+
 static bool make_harmless(sqlite3 *db) {
         static const struct {
                 int option, value;
@@ -84,7 +97,8 @@ static bool make_harmless(sqlite3 *db) {
         for (size_t i = 0; i < COUNT_OF(settings); i++)
                 if (sqlite3_db_config(db, settings[i].option, settings[i].value, NULL) != SQLITE_OK)
                         return false;
-        return sqlite3_busy_timeout(db, BUSY_MS) == SQLITE_OK;
+        database_wait(db, BUSY_MS);
+        return true;
 }
 
 /* SQLite would make the file as the umask says; a copy of somebody's data is private from its first byte. */
@@ -95,10 +109,18 @@ static bool make_private(const char *path, Err *err) {
         return true;
 }
 
+/* SQLITE_OPEN_NOFOLLOW refuses links anywhere in a path; those of the directories are the system's own affair, only
+ * the database itself must not be one. */
+static char *without_links(const char *path) {
+        scoped(free_str) char *dir = path_dirname(path);
+        scoped(free_str) char *real = file_real(dir);
+        return path_join(real ? real : dir, path_basename(path));
+}
+
 bool database_open(const char *path, DatabaseMode mode, sqlite3 **ret, Err *err) {
         scoped(database_close) sqlite3 *db = NULL;
         scoped(free_str) char *name =
-                mode == DATABASE_IMMUTABLE ? immutable_uri(path) : str_copy(path);
+                mode == DATABASE_IMMUTABLE ? immutable_uri(path) : without_links(path);
 #ifdef BELAY_FAULT_POINTS
         database_fault_points();
 #endif

@@ -27,6 +27,8 @@ typedef enum DatabaseMode {
 } DatabaseMode;
 
 bool database_open(const char *path, DatabaseMode mode, sqlite3 **ret, Err *err);
+/* How long to wait for the locks of others; 5 s when not told otherwise. */
+void database_wait(sqlite3 *db, int at_most_ms);
 void database_close(sqlite3 **db);
 /* Fills err from the last failure on db. Returns false. */
 bool database_fail(sqlite3 *db, Err *err, const char *doing);

@@ -6,6 +6,17 @@
 #include "../unit/backup/fixture.h"
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
+
+/* A child that ends with this process, however that ends. */
+static pid_t fork_child(void) {
+        pid_t pid = fork();
+        if (pid == 0)
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        return pid;
+}
+
+enum { LOG_BYTES = 60 << 20 };
 
 typedef struct Shared {
         volatile int stop, acknowledged, ready;
@@ -92,7 +103,7 @@ static void one_round(const char *mode, unsigned number) {
         Shared *shared = mmap(
                 NULL, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         assert_true(shared != MAP_FAILED);
-        pid_t writer = fork();
+        pid_t writer = fork_child();
         if (writer == 0)
                 write_on(path, shared);
         while (!shared->ready)
@@ -149,11 +160,111 @@ static void writers_with_a_persistent_journal(void **state) {
         rounds("PERSIST");
 }
 
+static void grows(const char *path) {
+        struct stat st;
+        assert_int_equal(stat(path, &st), 0);
+        for (off_t before = st.st_size; st.st_size == before; usleep(1000))
+                assert_int_equal(stat(path, &st), 0);
+}
+
+/* A service that goes on: the backup is of one moment, and whole. */
+static void live_round(const char *mode, unsigned number) {
+        seed = number;
+        scoped(fixture_freep) Fixture *f = fixture_new();
+        fixture_add(f, CONTENT_PATH, "data", "data");
+        fixture_add(f, CONTENT_SQLITE, "x.db", "x.db");
+        const char *path = f->contents[1].path;
+        scoped(free_str) char *log = in_data(f, "log");
+        scoped(free_str) char *text = str_format(
+                "PRAGMA journal_mode=%s; CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)",
+                mode);
+        sql(path, text);
+        put_text(f, "log", "");
+        Shared *shared = mmap(
+                NULL, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_true(shared != MAP_FAILED);
+        pid_t writer = fork_child();
+        if (writer == 0)
+                write_on(path, shared);
+        pid_t logger = fork_child();
+        if (logger == 0)
+                for (int fd = open(log, O_WRONLY | O_APPEND); write(fd, "line\n", 5) == 5;)
+                        usleep(20);
+        while (!shared->ready)
+                usleep(200);
+        BackupRequest r = request_of(f);
+        BackupPlan plan = {0};
+        PassStats stats = {0};
+        Published published = {0};
+        scoped(backup_freep) Backup *b = NULL;
+        backup_new_id(r.id);
+        r.reason = "manual";
+        OK(backup_plan(&r, &plan, err));
+        OK(backup_begin(&r, &plan, &b, err));
+        int rows_before = shared->acknowledged;
+        OK(backup_first_pass(b, err));
+        OK(backup_prove(b, 2, err));
+        OK(backup_second_pass(b, &stats, err));
+        int rows_after = shared->acknowledged;
+        OK(backup_merge_publish(b, &published, err));
+        grows(log); /* whatever else this machine does */
+        kill(writer, SIGKILL);
+        kill(logger, SIGKILL);
+        assert_int_equal(waitpid(writer, NULL, 0), writer);
+        assert_int_equal(waitpid(logger, NULL, 0), logger);
+        OK(backup_verify(published.dir, 2, NULL, err));
+        scoped(free_str) char *copy = path_join(published.dir, "sqlite-x.db");
+        int64_t rows = sql_int(copy, "SELECT count(*) FROM note");
+        assert_true(rows >= rows_before && rows <= rows_after + 1);
+        bool changed = false;
+        OK(backup_changed(f->store, "notes", r.id, &changed, err));
+        assert_true(changed);
+        backup_plan_done(&plan);
+        pass_stats_done(&stats);
+        published_done(&published);
+        munmap(shared, sizeof(Shared));
+}
+
+static void a_service_that_goes_on(void **state) {
+        (void)state;
+        for (unsigned i = 1; i <= 5; i++) {
+                live_round("WAL", i);
+                live_round("DELETE", i);
+        }
+}
+
+/* In an update nobody may write any more: who still does is found out. */
+static void a_writer_in_the_gap_is_noticed(void **state) {
+        (void)state;
+        scoped(fixture_freep) Fixture *f = fixture_new();
+        fixture_add(f, CONTENT_PATH, "data", "data");
+        scoped(free_str) char *log = in_data(f, "log");
+        scoped(free_str) char *lines = mem_new(LOG_BYTES, 1); /* long to read */
+        put_file(log, lines, LOG_BYTES);
+        scoped(backup_freep) Backup *b = first_pass(f);
+        pid_t logger = fork_child();
+        if (logger == 0)
+                for (int fd = open(log, O_WRONLY | O_APPEND); write(fd, "line\n", 5) == 5;)
+                        continue;
+        PassStats stats = {0};
+        grows(log);
+        FAILS(ERR_BUSY, backup_second_pass(b, &stats, err));
+        kill(logger, SIGKILL);
+        assert_int_equal(waitpid(logger, NULL, 0), logger);
+        OK(backup_second_pass(b, &stats, err)); /* may be repeated */
+        pass_stats_done(&stats);
+        Published published = {0};
+        OK(backup_merge_publish(b, &published, err));
+        published_done(&published);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(writers_in_wal_mode),
                 cmocka_unit_test(writers_with_a_journal),
                 cmocka_unit_test(writers_with_a_persistent_journal),
+                cmocka_unit_test(a_service_that_goes_on),
+                cmocka_unit_test(a_writer_in_the_gap_is_noticed),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

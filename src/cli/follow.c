@@ -248,6 +248,15 @@ static int follow_loop(Follower *follower) {
         }
 }
 
+static void mask_interrupt(int how) {
+        sigset_t interrupt;
+        sigemptyset(&interrupt);
+        sigaddset(&interrupt, SIGINT);
+        (void)sigprocmask(how, &interrupt, NULL);
+}
+
+void follow_prepare(void) { mask_interrupt(SIG_BLOCK); }
+
 int follow_run(App *app, const Follow *follow) {
         scoped(err_clear) Err err = {0};
         scoped(follower_done) Follower follower = {
@@ -255,6 +264,7 @@ int follow_run(App *app, const Follow *follow) {
         progress_open(&follower.progress, app, follow->run);
         const struct sigaction action = {.sa_handler = on_interrupt};
         sigaction(SIGINT, &action, NULL);
+        mask_interrupt(SIG_UNBLOCK);
         if (!open_events(&follower, &err))
                 return app_fail(app, &err);
         find_runner(&follower);

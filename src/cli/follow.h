@@ -16,6 +16,8 @@ typedef struct Follow {
         bool until_verified; /* --no-wait */
 } Follow;
 
+/* Before the runner is started: a Ctrl-C that comes when the run has begun is kept for follow_run. */
+void follow_prepare(void);
 /* Follows to the end; returns the exit status. */
 int follow_run(App *app, const Follow *follow);
 

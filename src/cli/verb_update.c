@@ -185,6 +185,7 @@ static int ask_person(App *app, unsigned number, int status) {
 int begin_run(App *app, json_t *request) {
         scoped(err_clear) Err err = {0};
         scoped(runner_started_done) RunnerStarted started = {0};
+        follow_prepare();
         if (!runner_start(&app->state, request, &started, &err))
                 return app_fail(app, &err);
         if (started.nothing) {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "platform/fault.h"
 #include "platform/file.h"
 #include "platform/lock.h"
+#include "update/backups.h"
 #include "update/known.h"
 #include "update/plan.h"
 #include "update/result.h"
@@ -254,6 +256,9 @@ static int finish(Runner *runner, bool whole, RunOutcome *outcome, Err *err) {
                 result_died(&runner->world, err);
                 return err_exit_status(err->code) ? err_exit_status(err->code) : 1;
         }
+        /* That it fails loses nothing: it stays where it is until a person has decided. */
+        if (outcome->end == RUN_NEEDS_PERSON)
+                (void)backups_publish_for_person(&runner->world, NULL);
         result_write(&runner->world);
         (void)runner->world.runtime->unguard(&runner->world.runtime_at, runner->world.run, NULL);
         scoped(free_str) char *text = result_text(&runner->world, outcome);
@@ -437,10 +442,20 @@ static bool send_request(int fd, json_t *request, Err *err) {
         return true;
 }
 
+/* A caller that has SIGINT blocked can be ended by it here, but not once the answer is there: from then on
+ * somebody has to tell the run. */
+static void wait_for_answer(int fd) {
+        sigset_t mask;
+        (void)sigprocmask(SIG_SETMASK, NULL, &mask);
+        sigdelset(&mask, SIGINT);
+        (void)ppoll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, NULL, &mask);
+}
+
 static char *read_answer(int fd) {
         scoped(str_done) Str text = {0};
         char bytes[4096];
         for (;;) {
+                wait_for_answer(fd);
                 ssize_t n = read(fd, bytes, sizeof(bytes));
                 if (n < 0 && errno == EINTR)
                         continue;

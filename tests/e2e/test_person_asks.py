@@ -1,6 +1,7 @@
 """What a person asks of a run that is under way: it is done, it survives the runner, and it costs no more than it must."""
 import json
 import signal
+import time
 
 from belaytest import Release, SERVICE, git, wait_until
 
@@ -173,3 +174,24 @@ def test_a_secret_of_the_manifest_is_one_by_any_name(make_site):
     outputs = [path.read_text() for path in (site.state / "runs" / "1" / "output").iterdir()]
     assert any("salt is" in text for text in outputs)
     assert not any(salt in text for text in outputs)
+
+
+def test_ctrl_c_at_any_moment_ends_at_one_version(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0", migrations={"01_a.sql": "CREATE TABLE extra (n);"})])
+    site.save()
+    ends = set()
+    for moment in range(12):
+        site.reset()
+        site.start()
+        child = site.belay_start("update", SERVICE, "1.1.0")
+        time.sleep(0.04 + 0.04 * moment)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=40)
+        ends.add(child.returncode)
+        if child.returncode == 0:
+            site.ok("resume")
+        # Before the run has begun, the signal ends the command as any other; nothing is begun then.
+        assert child.returncode in (0, 130, -signal.SIGINT), (moment, child.returncode, out, err)
+        wait_until(lambda: not [p for p in site.processes() if p.command.endswith(" runner")], what="the runner's end")
+        site.assert_whole(version="1.1.0" if child.returncode == 0 else "1.0.0")
+    assert 130 in ends

@@ -87,6 +87,15 @@ static int say_ended(App *app, const Run *run) {
         return exits[run->state.end];
 }
 
+/* What has succeeded is not undone by a word that means another run, perhaps. */
+static int too_late(App *app, const Run *run) {
+        scoped(err_clear) Err err = {0};
+        err_fail(&err, ERR_REFUSED, "run #%u of %s has succeeded: there is nothing to cancel",
+                run->number, run_service(run));
+        err_hint(&err, "`belay rollback %s` goes back to the version before.", run_service(run));
+        return app_fail(app, &err);
+}
+
 static int damaged(App *app, const Run *run) {
         scoped(err_clear) Err err = {0};
         err_fail(&err, ERR_PERSON, "run #%u needs a person: %s", run->number, run->why);
@@ -104,6 +113,8 @@ static int resume_one(App *app, unsigned number, const char *wish) {
                 return app_fail(app, &err);
         if (run.damaged)
                 return damaged(app, &run);
+        if (run.state.end == RUN_SUCCEEDED && str_equal(wish, "undo"))
+                return too_late(app, &run);
         if (run.state.end != RUN_OPEN)
                 return say_ended(app, &run);
         bool finish = str_equal(wish, "finish");
@@ -127,11 +138,21 @@ static bool is_newest(const Run *runs, size_t at) {
         return true;
 }
 
+static int say_nothing_open(App *app) {
+        json_t *object = json_object();
+        js_set_str(object, "nothing_to_do", "no run is open");
+        app_print_json(app, object);
+        if (!app->json)
+                puts("no run is open: there is nothing to resume");
+        return 0;
+}
+
 static int resume_all(App *app) {
         scoped(err_clear) Err err = {0};
         Run *runs = NULL;
         size_t n = 0;
         int worst = 0;
+        bool any = false;
         if (!run_list(&app->state, NULL, 10000, &runs, &n, &err))
                 return app_fail(app, &err);
         for (size_t i = n; i-- > 0;) {
@@ -143,6 +164,8 @@ static int resume_all(App *app) {
                 worst = status > worst ? status : worst;
         }
         run_list_free(runs, n);
+        if (!any)
+                return say_nothing_open(app);
         return worst;
 }
 
@@ -160,12 +183,7 @@ static int recovery_verb(App *app, const char *wish, bool may_be_none) {
                 return resume_one(app, run, wish);
         if (!may_be_none)
                 return app_usage(app, "no run is open");
-        json_t *object = json_object();
-        js_set_str(object, "nothing_to_do", "no run is open");
-        app_print_json(app, object);
-        if (!app->json)
-                puts("no run is open: there is nothing to resume");
-        return 0;
+        return say_nothing_open(app);
 }
 
 int verb_resume(App *app) { return recovery_verb(app, "finish", true); }

@@ -195,3 +195,12 @@ def test_ctrl_c_at_any_moment_ends_at_one_version(make_site):
         wait_until(lambda: not [p for p in site.processes() if p.command.endswith(" runner")], what="the runner's end")
         site.assert_whole(version="1.1.0" if child.returncode == 0 else "1.0.0")
     assert 130 in ends
+
+
+def test_what_has_succeeded_is_not_cancelled(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    site.ok("update", SERVICE, "1.1.0")
+    result = site.belay("cancel", "1")
+    assert result.code == 6 and "belay rollback notes" in result.err
+    site.assert_whole(version="1.1.0")

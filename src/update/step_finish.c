@@ -106,17 +106,26 @@ static bool record_manual(const World *world, Err *err) {
         return true;
 }
 
+/* What `belay rollback` would go to. Borrowed: from the world, or from what was known before. */
+static void set_previous(const World *world, const Installed *before, char *backup, Installed *ret) {
+        /* Gone back: the version that was left is no place to go back to. */
+        if (str_equal(js_str(world->run_state->plan, "kind"), "rollback"))
+                return;
+        bool reinstalled = str_equal(world->from.reference, world->to.reference);
+        ret->previous = reinstalled ? before->previous : world->from;
+        ret->previous_backup = reinstalled ? before->previous_backup : backup;
+}
+
 static bool record_apply(StepContext *context, Err *err) {
         const World *world = context->world;
         const char *service = world->service->name;
         (void)context;
+        scoped(installed_done) Installed before = {0};
+        if (!installed_load(world->state, service, &before, err))
+                return false;
         scoped(free_str) char *backup = str_copy(backups_run_id(world));
-        const Installed installed = {
-                .current = world->to,
-                .previous = world->from,
-                .previous_backup = backup,
-                .run = world->run,
-        };
+        Installed installed = {.current = world->to, .run = world->run};
+        set_previous(world, &before, backup, &installed);
         return bad_forget(world->state, service, world->to.reference, err) &&
                installed_save(world->state, service, &installed, err) && record_manual(world, err);
 }
@@ -211,7 +220,8 @@ static bool tidy_old_apply(StepContext *context, Err *err) {
         scoped(err_clear) Err why = {0};
         (void)err;
         /* The old version runs, verified: something left lying about does not change that. */
-        if (!tidy_files(context->world, &why))
+        if (!tidy_files(context->world, &why) ||
+                !remember_bad_again(context->world, context->run, &why))
                 js_set_str(context->observed, "warning", why.message);
         return true;
 }

@@ -55,8 +55,22 @@ static void observe_gap(StepContext *context, World *world) {
 
 /* -- verify -- */
 
+/* When all died at once, a power cut or a kill of everything, the service's death says nothing about the
+ * new version: it is started again, and looked at from the beginning. */
+static bool start_after_death(const StepContext *context, Err *err) {
+        const World *world = context->world;
+        scoped(runtime_status_done) RuntimeStatus now = {0};
+        if (!context->recovering)
+                return true;
+        if (!world->runtime->inspect(&world->runtime_at, &now, err))
+                return false;
+        return now.running || start_release(world, &world->to, err);
+}
+
 static bool verify_apply(StepContext *context, Err *err) {
         World *world = context->world;
+        if (!start_after_death(context, err))
+                return false;
         LogPlace place = {0};
         log_place_from_json(js_get(world_facts(world, "start"), "log_place"), &place);
         scoped(checks_outcome_done) ChecksOutcome outcome = {0};
@@ -142,13 +156,25 @@ static bool judge(const MonitorResult *result, StepContext *context, Err *err) {
         return true;
 }
 
+/* A watch that goes on after the death of its runner begins with a service that is verified. */
+static bool verify_again(const StepContext *context, Err *err) {
+        const World *world = context->world;
+        scoped(checks_outcome_done) ChecksOutcome outcome = {0};
+        LogPlace place = {0};
+        if (!context->recovering)
+                return true;
+        log_place_from_json(js_get(world_facts(world, "start"), "log_place"), &place);
+        return start_after_death(context, err) &&
+               world_ask_checks(world, &(Ask){.release = &world->to, .log_from = &place}, &outcome, err);
+}
+
 static bool monitor_apply(StepContext *context, Err *err) {
         World *world = context->world;
         scoped(looking_done) Looking looking = {0};
         scoped(runtime_status_done) RuntimeStatus now = {0};
         scoped(monitor_baseline_done) MonitorBaseline baseline = {0};
         const RuntimeContext whole = world_runtime_whole(world);
-        if (!looking_open(world, &world->to, &looking, err) ||
+        if (!verify_again(context, err) || !looking_open(world, &world->to, &looking, err) ||
                 !world->runtime->inspect(&whole, &now, err))
                 return false;
         load_baseline(world, &baseline);
@@ -277,19 +303,37 @@ static bool blames_version(const RunState *run) {
         return false;
 }
 
+static bool mark_bad(const World *world, const StepRecord *failed, Err *err) {
+        return bad_mark(world->state, world->service->name, &world->to, world->run,
+                js_str(failed->error, "message"), err);
+}
+
+bool remember_bad_again(const World *world, const RunState *run, Err *err) {
+        const StepRecord *failed = run_failed_step(run);
+        if (!failed || !js_bool(world_observed(world, "remember-bad"), "unmarked", false))
+                return true;
+        return mark_bad(world, failed, err);
+}
+
 static bool remember_bad_apply(StepContext *context, Err *err) {
         const World *world = context->world;
         if (!blames_version(context->run))
                 return true;
         const StepRecord *failed = run_failed_step(context->run);
         js_set_bool(context->observed, "bad", true);
-        return bad_mark(world->state, world->service->name, &world->to, world->run,
-                js_str(failed->error, "message"), err);
+        scoped(err_clear) Err why = {0};
+        (void)err;
+        /* A full disk must not stop the way back for the sake of a note: it is made at the end, with room again. */
+        if (!mark_bad(world, failed, &why)) {
+                js_set_bool(context->observed, "unmarked", true);
+                js_set_str(context->observed, "warning", why.message);
+        }
+        return true;
 }
 
 const Step step_remember_bad = {
         .name = "remember-bad",
-        .title = "Remember the version as bad",
+        .title = "Remember the version as bad, if it is to blame",
         .phase = PHASE_ROLLBACK,
         .flags = STEP_BEFORE_UNDO | STEP_REDO_SAFE,
         .apply = remember_bad_apply,

@@ -30,6 +30,8 @@ void tell_keeper(void *world, bool armed);
 bool clean_source(const World *world, bool with_target, Err *err);
 /* Starts `release` in the service's directory with its env file; shared by start and the undo of stop. */
 bool start_release(const World *world, const Release *release, Err *err);
+/* The mark of remember-bad, when that could not write it (step_verify.c). */
+bool remember_bad_again(const World *world, const RunState *run, Err *err);
 /* Does what runs now claim to be this release? ERR_ANSWER_NO when it is another one. */
 bool check_reference(const World *world, const Release *release, Err *err);
 

@@ -104,8 +104,8 @@ static bool refuse_drift(const Repo *repo, const Seen *seen, Err *err) {
         scoped(free_str) char *text = differs_text(repo, seen);
         err_fail(err, ERR_DRIFT, "somebody else changed the checkout '%s': %s", repo->work, text);
         return err_hint(err,
-                "Look with: git -C '%s' status. Put the files back, or belay accept them as they "
-                "are.",
+                "Look with: git -C '%s' status. None of it was overwritten; `belay report` says "
+                "where the old version and its data are.",
                 repo->work);
 }
 
@@ -353,6 +353,19 @@ static bool is_there(const Seen *seen, const ChangeList *list, Direction directi
         return n == list->n && (direction == TO_NEW ? seen->head_new : seen->head_old);
 }
 
+/* What git says is believed when it is so. */
+static bool head_has_moved(
+        const Repo *repo, const json_t *facts, Direction direction, Err *err) {
+        scoped(seen_done) Seen seen = {0};
+        repo_become(repo);
+        bool ok = look_at_head(repo, facts, &seen, err);
+        repo_resign(repo);
+        if (!ok || (direction == TO_NEW ? seen.head_new : seen.head_old))
+                return ok;
+        return err_fail(err, ERR_TOOL, "git has not moved HEAD of '%s', and says that it has",
+                repo->work);
+}
+
 static bool go(const Repo *repo, const ChangeList *list, Direction direction, Err *err) {
         scoped(seen_done) Seen seen = {0};
         bool leftover = false;
@@ -368,7 +381,9 @@ static bool go(const Repo *repo, const ChangeList *list, Direction direction, Er
         bool ok = move_tree(&move, &seen, err);
         strv_free(move.touched);
         bool head_there = direction == TO_NEW ? seen.head_new : seen.head_old;
-        return ok && (head_there || move_head(repo, list->facts, direction, err)) &&
+        return ok &&
+               (head_there || (move_head(repo, list->facts, direction, err) &&
+                                      head_has_moved(repo, list->facts, direction, err))) &&
                index_lock_drop(repo, err);
 }
 

@@ -93,23 +93,50 @@ bool backups_reopen(World *world, Backup **ret, Err *err) {
         return backup_reopen(&request, ret, err);
 }
 
-/* What a backup that nobody finished left: its process died. The newest run's own stays, whatever became of it;
- * a damaged journal does not say which that is. */
+enum { RUNS_MAX = 10000 };
+
+/* An undo that needs it may come yet, or a person who does by hand what the undo could not. */
+static void keep_needed(const Run *run, Strv *keep) {
+        const StepRecord *step = run_state_step(&run->state, "backup", NULL);
+        const char *id = step ? js_str(step->facts, "backup") : NULL;
+        if (id)
+                strv_add(keep, id);
+}
+
+/* What a backup that nobody finished left: its process died. The newest run's own stays, whatever became of it,
+ * and that of each run that ended with a person; a damaged journal does not say which that is. */
 static bool clear_leftovers(const World *world, Err *err) {
         const char *service = world->service->name;
         scoped(strv_freep) Strv keep = NULL;
-        scoped(run_done) Run newest = {0};
-        bool found = false;
-        if (!run_newest(world->state, service, &newest, &found, err))
+        Run *runs = NULL;
+        size_t n = 0;
+        if (!run_list(world->state, service, RUNS_MAX, &runs, &n, err))
                 return false;
-        if (found && newest.damaged)
+        bool damaged = false;
+        for (size_t i = 0; i < n; i++) {
+                damaged |= runs[i].damaged;
+                if (!runs[i].damaged && (i == 0 || runs[i].state.end == RUN_NEEDS_PERSON))
+                        keep_needed(&runs[i], &keep);
+        }
+        run_list_free(runs, n);
+        if (backups_run_id(world))
+                strv_add(&keep, backups_run_id(world));
+        return damaged || backup_discard_leftovers(world_store(world), service, keep, err);
+}
+
+bool backups_publish_for_person(World *world, Err *err) {
+        const char *id = backups_run_id(world), *service = world->service->name;
+        scoped(published_done) Published published = {0};
+        BackupStage stage = BACKUP_ABSENT;
+        if (!id)
                 return true;
-        const StepRecord *step = found ? run_state_step(&newest.state, "backup", NULL) : NULL;
-        const char *ids[] = {backups_run_id(world), step ? js_str(step->facts, "backup") : NULL};
-        for (size_t i = 0; i < COUNT_OF(ids); i++)
-                if (ids[i])
-                        strv_add(&keep, ids[i]);
-        return backup_discard_leftovers(world_store(world), service, keep, err);
+        if (!backup_stage(world_store(world), service, id, &stage, err))
+                return false;
+        if (stage != BACKUP_PASS2)
+                return true;
+        if (!world->backup && !backups_reopen(world, &world->backup, err))
+                return false;
+        return backup_merge_publish(world->backup, &published, err);
 }
 
 bool backups_take(

@@ -10,6 +10,9 @@ bool backups_begin(World *world, const char *id, const Release *release, const c
         Backup **ret, Err *err);
 /* The backup that this run took, in a process that did not begin it. */
 bool backups_reopen(World *world, Backup **ret, Err *err);
+/* The run ends with a person: what its undo would have needed becomes a listed backup, for them to restore. Without
+ * a second pass there is nothing to restore, and nothing is done. */
+bool backups_publish_for_person(World *world, Err *err);
 /* Its id, from the journal; borrowed, NULL when the run took none. */
 const char *backups_run_id(const World *world);
 /* Looks at contents and store; keeps the plan in world->backup_plan. */

@@ -38,6 +38,9 @@ int64_t report_gap_ms(const Run *run, bool *ret_measured) {
         const StepRecord *stop = run_state_step(&run->state, "stop", NULL);
         int64_t there = measured_gap(run, "verify"), back = measured_gap(run, "verify-old");
         *ret_measured = true;
+        /* It has not ended yet. */
+        if (run->state.end == RUN_NEEDS_PERSON && !done_at(run, "verify-old"))
+                return -1;
         if (run->state.rolling_back && back >= 0)
                 return back + (there > 0 ? there : 0);
         if (!run->state.rolling_back && there >= 0)
@@ -166,8 +169,36 @@ static void add_failure(Str *out, const Run *run) {
                         "as "
                         "`salvage-%s`.\n",
                         js_str(undone, "salvage"));
+        else if (data && data->undo == STEP_NOT_BEGUN && run->state.end == RUN_NEEDS_PERSON)
+                str_add(out, "It ended before the data was looked at: that is as the new version "
+                             "left it.\n");
         else
                 str_add(out, "The data was left as it was.\n");
+}
+
+/* What a person needs who takes over: why nothing more was done, and where the old files and data are. */
+static void add_what_is_where(Str *out, const Run *run) {
+        if (run->state.end != RUN_NEEDS_PERSON)
+                return;
+        const json_t *error = js_get(run->state.end_record, "error");
+        const char *message = js_str(error, "message"), *hint = js_str(error, "hint");
+        const StepRecord *backup = run_state_step(&run->state, "backup", NULL);
+        const StepRecord *pass = run_state_step(&run->state, "second-pass", NULL);
+        const char *id = backup ? js_str(backup->facts, "backup") : NULL;
+        const char *old = js_str(js_get(run->state.plan, "from"), "reference");
+        str_add(out, "\n## What is where\n\n");
+        if (message)
+                str_addf(out, "Nothing more was done because:\n\n    %s\n\n", message);
+        if (hint)
+                str_addf(out, "%s\n\n", hint);
+        if (old)
+                str_addf(out, "- the old version is %s\n", old);
+        if (id && pass && pass->forward == STEP_DONE)
+                str_addf(out,
+                        "- the data from before the change is in backup `%s`: with the old version "
+                        "in place, `belay stop %s`, `belay backup restore %s %s` and `belay start "
+                        "%s` go back to it; what is there then is kept as salvage\n",
+                        id, run_service(run), run_service(run), id, run_service(run));
 }
 
 static void add_backups(Str *out, const Run *run) {
@@ -204,6 +235,7 @@ char *report_markdown(const State *state, const Run *run) {
         }
         add_head(&out, run);
         add_failure(&out, run);
+        add_what_is_where(&out, run);
         add_steps(&out, run);
         add_backups(&out, run);
         add_unfinished(&out, run);

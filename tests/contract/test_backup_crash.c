@@ -377,14 +377,14 @@ static void an_error(void **state) {
         sweep_all("error");
 }
 
-int main(void) {
+int main(int argc, char **argv) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(death_before),
                 cmocka_unit_test(death_after),
                 cmocka_unit_test(death_in_the_middle_of_a_write),
                 cmocka_unit_test(an_error),
         };
-        const char *only = getenv("BELAY_ACTION");
+        const char *only = argc > 1 ? argv[1] : getenv("BELAY_ACTION");
         if (only)
                 cmocka_set_test_filter(only);
         return cmocka_run_group_tests(tests, NULL, NULL);

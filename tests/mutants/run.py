@@ -24,6 +24,9 @@ FLAGS = ["-std=gnu11", "-O1", "-D_GNU_SOURCE", "-DBELAY_FAULT_POINTS", "-Isrc", 
          "-include", "src/base/banned.h"]
 LIMIT_S = 300
 
+BACKUP = ["src/base/*.c", "src/platform/*.c", "src/model/*.c", "src/client/sqlite*.c", "src/backup/*.c"]
+BACKUP_LIBRARIES = ["-ljansson", "-lsqlite3", "-lzstd", "-lcrypto", "-lcmocka", "-lpthread"]
+
 # What each target is built of (globs in the tree), what it is linked with, what runs.
 TARGETS = {
     "engine-sweep": (
@@ -31,6 +34,9 @@ TARGETS = {
          "tests/lib/small_story.c", "tests/crash/test_engine_sweep.c"],
         ["-ljansson", "-lcrypto", "-lcmocka", "-lpthread"],
         ["test_singles"]),
+    "backup-crash": (BACKUP + ["tests/contract/test_backup_crash.c"], BACKUP_LIBRARIES, ["death_before"]),
+    "backup-edges": (BACKUP + ["tests/unit/backup/test_backup_edges.c"], BACKUP_LIBRARIES, []),
+    "backup-retention": (BACKUP + ["tests/unit/backup/test_retention.c"], BACKUP_LIBRARIES, []),
 }
 
 

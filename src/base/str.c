@@ -184,6 +184,15 @@ char *str_printable(const char *text, bool keep_newlines) {
         return str_take(&out);
 }
 
+char *str_last_lines(const char *text, unsigned lines) {
+        const char *end = text + strlen(text), *start = end;
+        unsigned found = 0;
+        /* The newline that ends the last line does not begin another. */
+        while (start > text && !(start[-1] == '\n' && start < end && ++found >= lines))
+                start--;
+        return str_copy(start);
+}
+
 bool str_to_uint(const char *text, uint64_t max, uint64_t *ret) {
         uint64_t value = 0;
         if (!text || !*text || strlen(text) > 20)

@@ -23,7 +23,8 @@ static void say(const Progress *progress, const char *color, const char *mark, c
                 fprintf(stderr, "\r\033[K  %s%s%s %s\n", paint ? color : "", mark,
                         paint ? PLAIN : "", line);
         else {
-                scoped(free_str) char *when = time_text(clock_wall_ms());
+                scoped(free_str) char *when =
+                        time_text(progress->event_ms ? progress->event_ms : clock_wall_ms());
                 fprintf(stderr, "%s  %s %s\n", when, mark, line);
         }
 }
@@ -82,7 +83,9 @@ static char *line_of(const Progress *progress, const json_t *event) {
         size_t n = name ? strlen(name) : 0;
         if (text && n && str_starts(text, name) && str_starts(text + n, ": "))
                 text += n + 2;
-        scoped(free_str) char *left = padded(name ? name : "?", NAME_WIDTH);
+        scoped(free_str) char *whole_name =
+                str_format("%s%s", js_bool(event, "undo", false) ? "undo " : "", name ? name : "?");
+        scoped(free_str) char *left = padded(whole_name, NAME_WIDTH);
         scoped(free_str) char *right = padded(text ? text : "", TEXT_WIDTH);
         return str_format("%s %s", left, right);
 }
@@ -149,6 +152,7 @@ static char *bar(const json_t *event) {
 
 void progress_event(Progress *progress, const json_t *event) {
         const char *kind = js_str(event, "kind");
+        progress->event_ms = js_int(event, "at", 0);
         if (str_equal(kind, "run") && js_str(event, "title"))
                 fprintf(stderr, "%s   run #%u\n", js_str(event, "title"), progress->run);
         else if (str_equal(kind, "step"))
@@ -178,6 +182,7 @@ void progress_tick(Progress *progress) {
         if (now - progress->last_ms < LIFE_SIGN_MS)
                 return;
         progress->last_ms = now;
+        progress->event_ms = 0;
         scoped(free_str) char *since = duration_text(now - progress->began_ms);
         scoped(free_str) char *line = str_format(
                 "%s since %s %s", progress->now, since, progress->detail ? progress->detail : "");

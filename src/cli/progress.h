@@ -13,7 +13,7 @@ typedef struct Progress {
         json_t *plan; /* payload of PLAN, for the lines' texts */
         char *now;    /* the step that runs: its line so far; NULL between steps */
         char *detail; /* bar, time left */
-        int64_t began_ms, last_ms;
+        int64_t began_ms, last_ms, event_ms; /* event_ms: unix ms of the event that is shown */
         unsigned spinner;
         bool going_back, armed, drawn;
 } Progress;

@@ -159,6 +159,7 @@ static int resume_all(App *app) {
                 bool stuck = runs[i].damaged && is_newest(runs, i);
                 if (!stuck && (!is_open(&runs[i]) || runs[i].state.waiting))
                         continue;
+                any = true;
                 int status =
                         stuck ? damaged(app, &runs[i]) : resume_one(app, runs[i].number, "finish");
                 worst = status > worst ? status : worst;

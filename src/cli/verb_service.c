@@ -47,6 +47,9 @@ bool hold_service(App *app, const World *world, const char *what, Held *ret, Err
                 !refuse_open_run(world, err)) {
                 lock_release(&directory);
                 lock_release(&service);
+                if (err->code == ERR_LOCKED)
+                        err_hint(err, "Wait until that has ended; `belay runs %s` shows it.",
+                                world->service->name);
                 return false;
         }
         *ret = (Held){service.fd, directory.fd};

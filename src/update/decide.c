@@ -121,14 +121,36 @@ static bool decide_before_verify(const World *world, const RunState *run, json_t
         return true;
 }
 
-enum { LOG_LINES = 20 };
+enum { LOG_LINES = 20, LOG_BYTES = 64 * 1024 };
 
 /* What the new version said last, for the report: after the undo its log goes on with the old one's lines. */
+/* Its last lines since it was started: what earlier versions said is not its fault. */
+static char *said_since_start(const World *world, const Looking *looking) {
+        const json_t *start = world_facts(world, "start");
+        LogPlace place = {0};
+        if (!start)
+                return log_tail(looking->log_path, LOG_LINES);
+        log_place_from_json(js_get(start, "log_place"), &place);
+        scoped(str_done) Str text = {0};
+        char bytes[4096];
+        size_t n = 0;
+        while (looking->log.read(looking->log.context, &place, bytes, sizeof(bytes), &n, NULL) &&
+                n > 0) {
+                str_add_n(&text, bytes, n);
+                /* Only the end counts, and a service may say a lot. */
+                if (text.len > LOG_BYTES) {
+                        memmove(text.text, text.text + text.len - LOG_BYTES / 2, LOG_BYTES / 2 + 1);
+                        text.len = LOG_BYTES / 2;
+                }
+        }
+        return str_last_lines(text.text ? text.text : "", LOG_LINES);
+}
+
 static void keep_log(const World *world, json_t *decision) {
         scoped(looking_done) Looking looking = {0};
         if (!looking_open(world, &world->to, &looking, NULL))
                 return;
-        scoped(free_str) char *tail = log_tail(looking.log_path, LOG_LINES);
+        scoped(free_str) char *tail = said_since_start(world, &looking);
         scoped(free_str) char *clean = redact(tail, looking.secrets);
         /* A record of the journal is limited; the whole log is where it was. */
         if (strlen(clean) > 8000)

@@ -20,10 +20,6 @@ char *log_tail(const char *path, unsigned lines) {
         ssize_t n = pread(fd, text, TAIL_BYTES, from);
         if (n <= 0)
                 return str_copy("");
-        char *start = text + n;
-        unsigned found = 0;
-        /* The newline that ends the last line does not begin another. */
-        while (start > text && !(start[-1] == '\n' && start < text + n && ++found >= lines))
-                start--;
-        return str_printable(start, true);
+        scoped(free_str) char *last = str_last_lines(text, lines);
+        return str_printable(last, true);
 }

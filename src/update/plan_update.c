@@ -137,7 +137,8 @@ static void add_finish_lines(Plan *plan, const World *world, bool with_backup, b
 
 static void add_back_lines(Plan *plan, bool with_backup, bool can_be_bad) {
         if (can_be_bad)
-                plan_add(plan, &step_remember_bad, NULL, str_copy("remember it as bad"), NULL);
+                plan_add(plan, &step_remember_bad, NULL,
+                        str_copy("remember it as bad, if it is to blame"), NULL);
         plan_add(plan, &step_verify_old, NULL, str_copy("verify the old version"), NULL);
         if (with_backup)
                 plan_add(plan, &step_publish_old, NULL, str_copy("keep the backup"), NULL);
@@ -187,6 +188,27 @@ static bool keep_preflight(World *world, const Preflight *preflight) {
 }
 
 /* -- update -- */
+
+/* The checkout is at the target, but the last run could not say what runs: a person has to look, and then
+ * --reinstall makes it whole. */
+static bool refuse_if_unsure(const World *world, Err *err) {
+        const char *name = world->service->name;
+        scoped(run_done) Run newest = {0};
+        bool found = false;
+        if (world->options.reinstall || !str_equal(world->from.reference, world->to.reference))
+                return true;
+        if (!run_newest(world->state, name, &newest, &found, err))
+                return false;
+        if (!found || newest.damaged || newest.state.end != RUN_NEEDS_PERSON)
+                return true;
+        err_fail(err, ERR_PERSON, "the checkout is at %s, but run #%u needs a person",
+                world->to.version, newest.number);
+        return err_hint(err,
+                "Look at `belay report %u` and `belay status %s`; `belay update %s %s --reinstall` "
+                "then makes it "
+                "whole.",
+                newest.number, name, name, world->to.version);
+}
 
 static bool nothing_to_do(Plan *plan, const World *world) {
         const char *name = world->service->name;
@@ -239,7 +261,8 @@ bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
         Plan *plan = ret;
         *plan = (Plan){.story = &update_story, .downtime_ms = -1};
         if (!world_look(world, err) || !fix_source(world, wanted, plan, err) ||
-                !world->source->resolve(&world->source_at, wanted, &world->from, &world->to, err))
+                !world->source->resolve(&world->source_at, wanted, &world->from, &world->to, err) ||
+                !refuse_if_unsure(world, err))
                 return err_context(err, "%s", world->service->name);
         release_copy(&plan->from, &world->from);
         release_copy(&plan->to, &world->to);
@@ -393,8 +416,8 @@ bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err) {
 
 static bool refuse_other_version(const World *world, const BackupInfo *info, Err *err) {
         const char *name = world->service->name;
-        if (info->salvage || world->options.allow_downgrade || !info->version ||
-                !world->from.version || version_same(info->version, world->from.version))
+        if (world->options.allow_downgrade || !info->version || !world->from.version ||
+                version_same(info->version, world->from.version))
                 return true;
         err_fail(err, ERR_REFUSED, "backup %s is of %s %s, and %s is installed", info->name, name,
                 info->version, world->from.version);

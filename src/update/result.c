@@ -41,6 +41,12 @@ static void succeeded(Str *out, const World *world, const Run *run, const RunOut
         str_addf(out, "%s %s serves%s.", name, world->to.version ? world->to.version : "",
                 verified ? ", verified" : "");
         add_gap(out, run);
+        const StepRecord *swap = run_state_step(&run->state, "swap-data", NULL);
+        const char *kept = swap && swap->observed ? js_str(swap->observed, "salvage") : NULL;
+        if (kept)
+                str_addf(out,
+                        "\n  The data that was replaced is kept: belay backup show %s salvage-%s",
+                        name, kept);
         for (size_t i = 0; outcome->unfinished && outcome->unfinished[i]; i++)
                 str_addf(out, "\n  Left to do: %s", outcome->unfinished[i]);
 }
@@ -112,8 +118,14 @@ static void needs_person(Str *out, const World *world, const RunOutcome *outcome
 }
 
 static void aborted(Str *out, const World *world, const RunOutcome *outcome) {
-        str_addf(out, "Nothing was changed: %s %s runs as before.", world->service->name,
-                world->from.version ? world->from.version : "");
+        scoped(runtime_status_done) RuntimeStatus now = {0};
+        bool runs = world->runtime->inspect(&world->runtime_at, &now, NULL) && now.running;
+        str_addf(out,
+                runs ? "Nothing was changed: %s %s runs as before."
+                     : "Nothing was changed, but %s %s does not run.",
+                world->service->name, world->from.version ? world->from.version : "");
+        if (!runs)
+                str_addf(out, "\n  `belay start %s` starts it.", world->service->name);
         (void)outcome;
 }
 

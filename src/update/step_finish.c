@@ -107,7 +107,8 @@ static bool record_manual(const World *world, Err *err) {
 }
 
 /* What `belay rollback` would go to. Borrowed: from the world, or from what was known before. */
-static void set_previous(const World *world, const Installed *before, char *backup, Installed *ret) {
+static void set_previous(
+        const World *world, const Installed *before, char *backup, Installed *ret) {
         /* Gone back: the version that was left is no place to go back to. */
         if (str_equal(js_str(world->run_state->plan, "kind"), "rollback"))
                 return;

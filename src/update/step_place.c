@@ -92,6 +92,8 @@ static bool place_apply(StepContext *context, Err *err) {
 
 static bool place_undo(StepContext *context, Err *err) {
         const World *world = context->world;
+        /* On a full disk this needs room, too. The new version is stopped by now: only the restore follows. */
+        (void)backup_unreserve(world->service, world->run_text, NULL);
         return world->source->unplace(&world->source_at, context->facts, err);
 }
 

@@ -91,7 +91,8 @@ static bool stop_prepare(StepContext *context, Err *err) {
         if (now.running)
                 js_set(context->facts, "process", process_to_json(&now.main));
         /* All that can be saved now is not saved while nothing serves. */
-        if (!save_baseline(world, &now, context->facts, err) || !backups_save_migrations(world, err))
+        if (!save_baseline(world, &now, context->facts, err) ||
+                !backups_save_migrations(world, err))
                 return false;
         if (!world->prober)
                 world->prober = prober_start(world->service);

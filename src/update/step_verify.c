@@ -165,7 +165,8 @@ static bool verify_again(const StepContext *context, Err *err) {
                 return true;
         log_place_from_json(js_get(world_facts(world, "start"), "log_place"), &place);
         return start_after_death(context, err) &&
-               world_ask_checks(world, &(Ask){.release = &world->to, .log_from = &place}, &outcome, err);
+               world_ask_checks(
+                       world, &(Ask){.release = &world->to, .log_from = &place}, &outcome, err);
 }
 
 static bool monitor_apply(StepContext *context, Err *err) {

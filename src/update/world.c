@@ -12,6 +12,20 @@
 #include "platform/file.h"
 #include "update/known.h"
 
+/* Titles are for people: a port is a number to them. */
+static void name_port(Service *service) {
+        static const char variable[] = "${port}";
+        for (size_t i = 0; i < service->n_checks; i++) {
+                char **title = &service->checks[i].title;
+                char *at = *title ? strstr(*title, variable) : NULL;
+                if (!at || !service->process.port)
+                        continue;
+                *at = '\0';
+                str_replace_owned(title,
+                        str_format("%s%u%s", *title, service->process.port, at + strlen(variable)));
+        }
+}
+
 bool world_open(const State *state, Service *service, World *ret, Err *err) {
         (void)err;
         if (!service->backup.local_stores) {
@@ -19,6 +33,7 @@ bool world_open(const State *state, Service *service, World *ret, Err *err) {
                 service_explain(service, "backup.stores[0].local", store, "default");
                 strv_push(&service->backup.local_stores, store);
         }
+        name_port(service);
         *ret = (World){
                 .state = state,
                 .service = service,

@@ -1,0 +1,76 @@
+"""What a newcomer stumbled over once."""
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from belaytest import SERVICE, Release, wait_until
+
+SLOW = {"02_slow.sql": "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 6000000) "
+                       "SELECT count(*) FROM c; ALTER TABLE row ADD COLUMN tag TEXT;"}
+WATCH = {"monitor": {"for": "30s", "every": "50ms"}}
+
+
+def phase_begun(site, step):
+    return lambda: any(kind == "INTENT" and payload["step"] == step for kind, payload in site.journal())
+
+
+@pytest.mark.parametrize("step", ["place", "migrate", "verify", "monitor"])
+@pytest.mark.parametrize("how", ["cancel", "ctrl-c"])
+def test_a_run_that_lives_is_cancelled_at_any_step(make_site, step, how):
+    if (step, how) == ("monitor", "ctrl-c"):
+        pytest.skip("during the watch Ctrl-C only ends the following: test_cli")
+    site = make_site([Release("1.0.0"), Release("1.1.0", migrations=SLOW)], manifest=WATCH)
+    site.start()
+    with site.writer() as writer:
+        writer.wait_for(20)
+        child = site.belay_start("update", SERVICE, "1.1.0")
+        wait_until(lambda: site.runs() and phase_begun(site, step)(), what=step)
+        # In the watch users have written under the new schema: what that would cost is said first.
+        ends_with = 8 if step == "monitor" else 3 if how == "cancel" else 130
+        if how == "cancel":
+            assert site.belay("cancel").code == ends_with
+        else:
+            child.send_signal(signal.SIGINT)
+        child.communicate(timeout=60)
+        assert child.returncode == ends_with
+        if ends_with == 8:
+            assert site.belay("cancel").code == 3
+        writer.wait_for(5)
+    site.assert_whole(writer, version="1.0.0", undone=("1.1.0",))
+
+
+def test_after_the_death_of_all_in_the_watch_the_new_version_is_not_blamed(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")], manifest={"monitor": {"for": "2s", "every": "50ms"}})
+    site.start()
+    site.ok("update", SERVICE, "1.1.0", "--no-wait")
+    site.kill_all()
+    assert site.belay("resume").code == 0
+    site.assert_whole(version="1.1.0")
+
+
+def test_a_rollback_is_not_undone_by_the_next(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    site.ok("update", SERVICE, "1.1.0")
+    site.ok("update", SERVICE, "1.1.0", "--reinstall")
+    site.ok("rollback", SERVICE)
+    assert site.version() == "1.0.0"
+    again = site.belay("rollback", SERVICE)
+    assert again.code == 6 and "no version that Belay could go back to" in again.err
+
+
+def test_nothing_changed_is_said_of_what_runs_only(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    child = site.belay_start("update", SERVICE, "1.1.0")
+    wait_until(lambda: site.runs() and phase_begun(site, "backup")(), what="the backup")
+    site.kill_all()
+    child.communicate(timeout=10)
+    result = site.belay("resume")
+    if site.journal()[-1][1].get("state") == "aborted":
+        assert result.code == 3 and "does not run" in result.out and "belay start" in result.out
+    site.ok("start", SERVICE)
+    site.assert_whole(one_of=("1.0.0", "1.1.0"))

@@ -9,7 +9,8 @@
 #include "platform/fault.h"
 #include "platform/file.h"
 
-enum { FILE_OVERHEAD = 4096, SLACK = 64 * 1024 };
+/* The slack is for what else going back writes: locks, the old index, the keeper's record, a database's sidecars. */
+enum { FILE_OVERHEAD = 4096, SLACK = 1024 * 1024 };
 
 static bool reserve_one(const char *path, uint64_t bytes, Err *err) {
         scoped(close_fd) int fd = -1;

@@ -12,8 +12,8 @@ from belaytest import LONG
 from crashlib import FAILS, RESTORE, ROLLBACK, SCENARIOS, SEED, UPDATE
 
 # Of the six minutes of this suite: seconds of trying for each scenario.
-SECONDS = {UPDATE: 75, FAILS: 75, ROLLBACK: 55, RESTORE: 35}
-PAIR_SECONDS = 30
+SECONDS = {UPDATE: 60, FAILS: 60, ROLLBACK: 45, RESTORE: 30}
+PAIR_SECONDS = 12
 
 
 def ids(scenario):
@@ -47,7 +47,7 @@ def test_a_death_with_the_keepers_own_resume(scenario):
         site.close()
     rules = crashlib.evenly(crashlib.deaths(points), SEED)
     results = crashlib.in_parallel(
-        rules if LONG else rules[:16], lambda: crashlib.prepared(scenario),
+        rules if LONG else rules[:12], lambda: crashlib.prepared(scenario),
         lambda site, rule: crashlib.attempt(site, scenario, rule, keeper=True))
     crashlib.tell(f"deaths of the runner, {scenario.name}, finished by the keeper", results, len(rules))
 
@@ -68,5 +68,5 @@ def test_a_second_death_in_the_recovery(scenario):
     results = crashlib.in_parallel(
         pairs, lambda: crashlib.prepared(scenario),
         lambda site, pair: crashlib.attempt(site, scenario, pair[0], resumes=(pair[1],)),
-        seconds=None if LONG else PAIR_SECONDS / 2, at_least=10)
+        seconds=None if LONG else PAIR_SECONDS, at_least=10)
     crashlib.tell(f"pairs of deaths, {scenario.name}", results, len(pairs))

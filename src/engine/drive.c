@@ -10,7 +10,7 @@
 enum { ERROR_TEXT_BYTES = 3000, DECIDE_TRIES = 3 };
 
 static const EnginePauses usual_pauses = {
-        .undo_ms = {100, 1000},
+        .undo_ms = {500, 5000},
         .unknown_ms = {500, 1000, 2000, 4000, 8000, 15000, 15000, 15000},
 };
 

@@ -73,9 +73,23 @@ static void describe_loss(const BackupLoss *loss, json_t *decision) {
         js_set_int(decision, "files_changed", (int64_t)(loss->files_changed + loss->files_added));
 }
 
+/* A rollback put older data in place: going back takes that out again, with what was written into it. */
+static bool decide_after_swap(const World *world, json_t *decision, bool *ret_wait, Err *err) {
+        if (!written_since_verify(world, ret_wait, err))
+                return false;
+        if (!*ret_wait)
+                return revert(decision, "nothing was written since the data was put in place");
+        js_set_str(decision, "why",
+                "data was written since the rollback put its data in place, and going back takes "
+                "that away");
+        return true;
+}
+
 static bool decide_in_watch(const World *world, json_t *decision, bool *ret_wait, Err *err) {
         scoped(backup_loss_done) BackupLoss loss = {0};
         bool written = false;
+        if (was_done(world->run_state, "swap-data"))
+                return decide_after_swap(world, decision, ret_wait, err);
         if (!backup_loss(
                     world_store(world), world->service->name, backups_run_id(world), &loss, err))
                 return false;
@@ -182,7 +196,9 @@ bool decide_rollback(void *world, const RunState *run, const RollbackReason *rea
         case ROLLBACK_ALWAYS:
                 return restore(decision, "rollback.data is always");
         case ROLLBACK_ASK:
-                *ret_wait = !js_bool(run->wait, "answered", false) && !run->waiting;
+                if (!was_done(run, "verify"))
+                        break;
+                *ret_wait = !run->waiting;
                 js_set_str(decision, "why", "rollback.data is ask");
                 if (!*ret_wait)
                         js_set_str(decision, "data", "if_changed");

@@ -139,41 +139,44 @@ static void add_indented(Str *out, const char *text) {
                 str_addf(out, "    %s\n", lines[i]);
 }
 
-static void add_failure(Str *out, const Run *run) {
-        const StepRecord *failed = run_failed_step(&run->state);
-        const json_t *back = run->state.rollback;
-        if (failed && failed->error) {
-                const char *message = js_str(failed->error, "message"),
-                           *log = back ? js_str(js_get(back, "decision"), "log") : NULL;
-                const char *likely = likely_cause(message, log);
-                str_addf(out, "\n## What failed\n\n`%s`:\n\n", failed->name);
-                add_indented(out, message ? message : "?");
-                if (likely)
-                        str_addf(out, "\nLikely: %s.\n", likely);
-                if (log && *log) {
-                        str_add(out, "\nThe end of the service's log then:\n\n");
-                        add_indented(out, log);
-                }
-        }
-        if (!back)
+static void add_cause(Str *out, const StepRecord *failed, const json_t *back) {
+        const char *message = js_str(failed->error, "message");
+        const char *log = back ? js_str(js_get(back, "decision"), "log") : NULL;
+        const char *likely = likely_cause(message, log);
+        str_addf(out, "\n## What failed\n\n`%s`:\n\n", failed->name);
+        add_indented(out, message ? message : "?");
+        if (likely)
+                str_addf(out, "\nLikely: %s.\n", likely);
+        if (!log || !*log)
                 return;
-        const json_t *decision = js_get(back, "decision");
-        const json_t *undone = NULL;
+        str_add(out, "\nThe end of the service's log then:\n\n");
+        add_indented(out, log);
+}
+
+static void add_way_back(Str *out, const Run *run, const json_t *back) {
         const StepRecord *data = run_state_step(&run->state, "second-pass", NULL);
-        undone = data && data->undo == STEP_DONE ? data->undo_observed : NULL;
-        const char *why = js_str(decision, "why");
+        const json_t *undone = data && data->undo == STEP_DONE ? data->undo_observed : NULL;
+        const char *why = js_str(js_get(back, "decision"), "why");
         str_addf(out, "\n## Rollback\n\nWhy: %s.\n", why ? why : "?");
         if (undone && str_equal(js_str(undone, "data"), "restored"))
                 str_addf(out,
                         "The data was restored from the backup of this run. What was there is kept "
-                        "as "
-                        "`salvage-%s`.\n",
+                        "as `salvage-%s`.\n",
                         js_str(undone, "salvage"));
         else if (data && data->undo == STEP_NOT_BEGUN && run->state.end == RUN_NEEDS_PERSON)
                 str_add(out, "It ended before the data was looked at: that is as the new version "
                              "left it.\n");
         else
                 str_add(out, "The data was left as it was.\n");
+}
+
+static void add_failure(Str *out, const Run *run) {
+        const StepRecord *failed = run_failed_step(&run->state);
+        const json_t *back = run->state.rollback;
+        if (failed && failed->error)
+                add_cause(out, failed, back);
+        if (back)
+                add_way_back(out, run, back);
 }
 
 /* What a person needs who takes over: why nothing more was done, and where the old files and data are. */

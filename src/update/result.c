@@ -56,7 +56,16 @@ static void rolled_back(Str *out, const World *world, const Run *run) {
         const StepRecord *bad = run_state_step(&run->state, "remember-bad", NULL);
         str_addf(out, "%s %s serves again.", name, world->from.version ? world->from.version : "");
         add_gap(out, run);
-        if (!salvage)
+        const StepRecord *taken_out = run_state_step(&run->state, "prepare-data", NULL);
+        const char *kept = taken_out && taken_out->undo_observed
+                                   ? js_str(taken_out->undo_observed, "kept")
+                                   : NULL;
+        if (kept)
+                str_addf(out,
+                        "\n  What was written meanwhile is kept beside the data, in "
+                        ".<name>.salvage-%s",
+                        kept);
+        else if (!salvage)
                 str_add(out, " The data was left as it was.");
         if (salvage)
                 str_addf(out, "\n  What %s had written is kept: belay backup show %s salvage-%s",

@@ -34,8 +34,32 @@ static bool prepare_apply(StepContext *context, Err *err) {
 }
 
 /* After a swap nothing prepared is left to discard, and what was swapped is swap-data's to undo. */
+/* Users may have written into the data that was in place, and was taken out again: it is never thrown away. */
+static bool keep_taken_out(const World *world, const char *mark, Err *err) {
+        for (size_t i = 0; i < world->service->backup.n_contents; i++) {
+                const char *path = world->service->backup.contents[i].path;
+                scoped(free_str) char *dir = path_dirname(path);
+                scoped(free_str) char *from =
+                        str_format("%s/.%s.belay-%s", dir, path_basename(path), mark);
+                scoped(free_str) char *to =
+                        str_format("%s/.%s.salvage-%s", dir, path_basename(path), mark);
+                if (file_exists(from) && !file_exists(to) && !file_rename(from, to, err))
+                        return false;
+        }
+        return true;
+}
+
+static bool was_done(const RunState *run, const char *name) {
+        const StepRecord *step = run_state_step(run, name, NULL);
+        return step && step->forward == STEP_DONE;
+}
+
 static bool prepare_undo(StepContext *context, Err *err) {
-        return with_request(context, restore_discard, err);
+        scoped(free_str) char *mark = data_mark(context->world);
+        if (!was_done(context->run, "swap-data") || !was_done(context->run, "verify"))
+                return with_request(context, restore_discard, err);
+        js_set_str(context->observed, "kept", mark);
+        return keep_taken_out(context->world, mark, err);
 }
 
 const Step step_prepare_data = {

@@ -74,3 +74,26 @@ def test_nothing_changed_is_said_of_what_runs_only(make_site):
         assert result.code == 3 and "does not run" in result.out and "belay start" in result.out
     site.ok("start", SERVICE)
     site.assert_whole(one_of=("1.0.0", "1.1.0"))
+
+
+def test_what_is_written_after_a_rollback_is_never_thrown_away(make_site):
+    """A rollback with data fails in its watch: the version before comes back with its data, the rest is kept."""
+    site = make_site([Release("1.0.0", behaviour="bad-later:1"), Release("1.1.0")],
+                     manifest={"monitor": {"for": "300ms", "every": "50ms"}})
+    site.start()
+    with site.writer() as writer:
+        writer.wait_for(10)
+    site.ok("update", SERVICE, "1.1.0")
+    with site.writer(first=1000) as writer:
+        writer.wait_for(20)
+    site.manifest["monitor"] = {"for": "20s", "every": "50ms"}
+    site.write_manifest()
+    with site.writer(first=5000) as later:
+        result = site.belay("rollback", SERVICE, "--restore")
+        assert result.code == 8 and "takes that away" in result.out
+        assert site.belay("cancel").code == 3
+        later.wait_for(5)
+    assert site.version() == "1.1.0"
+    live, kept = site.rows_live(), site.rows_in_salvage()
+    assert set(writer.acknowledged) <= live
+    assert set(later.acknowledged) <= live | kept

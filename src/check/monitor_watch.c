@@ -10,6 +10,7 @@
 #include "platform/clock.h"
 
 enum {
+        UNSEEN_MAX = 3, /* looks at the process that fail in a row */
         TICK_MS =
                 1000, /* the process and the log are looked at so often, the checks each every_ms */
         SLICE_MS = 100,
@@ -27,7 +28,7 @@ typedef struct Watching {
         LogPlace place;
         int64_t began_ms, until_ms, round_ms,
                 outside_ms; /* the next round, the next question from outside */
-        unsigned extra;
+        unsigned extra, unseen;
 } Watching;
 
 static void watching_done(Watching *watching) {
@@ -75,8 +76,16 @@ static void begin(Watching *watching) {
 static void look_at_process(Watching *watching, bool whole) {
         const MonitorWatch *watch = watching->watch;
         scoped(process_sample_done) ProcessSample sample = {.cpu_ms = -1};
-        if (!watch->process || !watch->process(watch->process_context, &sample, NULL))
+        if (!watch->process)
                 return;
+        if (!watch->process(watch->process_context, &sample, NULL)) {
+                /* Once is chance; what is never seen cannot be called healthy. */
+                if (++watching->unseen == UNSEEN_MAX)
+                        monitor_add_trouble(watching->monitor, clock_now_ms(),
+                                "the process could not be looked at");
+                return;
+        }
+        watching->unseen = 0;
         if (!whole) {
                 sample.memory_bytes = 0;
                 sample.cpu_ms = -1;

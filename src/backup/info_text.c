@@ -26,7 +26,7 @@ static void path_lines(Str *s, const Set *set, const SetItem *item) {
         const Object *delta = set_object(set, OBJECT_DELTA, item->slug);
         const Object *deleted = set_object(set, OBJECT_DELETED, item->slug);
         scoped(free_str) char *aside = item->is_file ? quoted(item->path) : str_copy(place);
-        str_addf(s, "if [ -e %s ]; then mv %s %s.before-restore; fi\n", aside, aside, aside);
+        str_addf(s, "if [ -e %s ]; then mv %s %s\"$aside\"; fi\n", aside, aside, aside);
         if (!item->present)
                 return;
         str_addf(s, "mkdir -p %s\n", place);
@@ -51,15 +51,21 @@ static void database_lines(Str *s, const Set *set, const SetItem *item) {
         if (!item->within)
                 str_addf(s,
                         "for f in '' -wal -shm -journal; do if [ -e %s$f ]; then mv %s$f "
-                        "%s.before-restore$f; fi; done\n",
+                        "%s\"$aside\"$f; fi; done\n",
                         place, place, place);
         if (!object || !item->present)
                 return;
-        str_addf(s, "sqlite3 %s 'pragma integrity_check'\n", object->name);
         str_addf(s, "cp %s %s\n", object->name, place);
         str_addf(s, "chmod %04o %s\n", item->mode, place);
         str_addf(s, "if [ \"$(id -u)\" = 0 ]; then chown %u:%u %s; fi\n", item->uid, item->gid,
                 place);
+}
+
+/* Before anything is moved: what is damaged is not worth it. */
+static void proof_line(Str *s, const Set *set, const SetItem *item) {
+        const Object *object = set_object(set, OBJECT_SQLITE, item->slug);
+        if (object && item->present)
+                str_addf(s, "test \"$(sqlite3 %s 'pragma integrity_check')\" = ok\n", object->name);
 }
 
 static void config_lines(Str *s, const Set *set) {
@@ -87,10 +93,12 @@ static char *info_text(const Set *set) {
                 "# It can be restored without Belay. Stop the service, change into this directory, "
                 "and run what\n"
                 "# follows (it is a shell script). What is there now is moved aside to "
-                "<name>.before-restore.\n"
+                "<name>.before-restore-<time>.\n"
                 "# It needs tar, zstd and sqlite3. `sha256sum` of each file is in "
-                "MANIFEST.json.\n\nset -e\n",
+                "MANIFEST.json.\n\nset -e\naside=.before-restore-$(date -u +%%Y%%m%%d-%%H%%M%%S)\n",
                 set->id, set->service, version, taken, set->host ? set->host : "?");
+        for (size_t i = 0; i < set->n_items; i++)
+                proof_line(&s, set, &set->items[i]);
         for (size_t i = 0; i < set->n_items; i++) {
                 if (set->items[i].kind != CONTENT_PATH)
                         continue;

@@ -221,6 +221,35 @@ bool restore_undo(const RestoreRequest *request, Err *err) {
         return true;
 }
 
+static bool is_to_keep(const Place *p) {
+        return p->undone && !p->is_salvage && file_exists(p->beside) && !file_exists(p->salvage);
+}
+
+/* The list that the swap wrote is of what is live again. Listed before it is moved. */
+static bool list_undone(const RestoreRequest *request, const PlaceList *list, Err *err) {
+        scoped(free_str) char *base = store_service_dir(request->store, request->service);
+        scoped(free_str) char *path =
+                str_format("%s/salvage-%s/MANIFEST.json", base, request->mark);
+        return file_unlink(path, err) && salvage_write(request, list, err);
+}
+
+bool restore_keep_undone(const RestoreRequest *request, Err *err) {
+        scoped(place_list_done) PlaceList list = {0};
+        if (!place_load(request->note_dir, &list, err))
+                return false;
+        bool any = false;
+        for (size_t i = 0; i < list.n; i++)
+                any = any || is_to_keep(&list.items[i]);
+        if (any && !list_undone(request, &list, err))
+                return false;
+        for (size_t i = 0; i < list.n; i++)
+                if (is_to_keep(&list.items[i]) &&
+                        !file_rename(list.items[i].beside, list.items[i].salvage, err))
+                        return err_context(err, "keeping what was written to '%s'",
+                                list.items[i].slug);
+        return true;
+}
+
 static bool forget_salvage(const RestoreRequest *request, Err *err) {
         scoped(free_str) char *base = store_service_dir(request->store, request->service);
         scoped(free_str) char *dir = str_format("%s/salvage-%s", base, request->mark);

@@ -41,6 +41,9 @@ bool restore_prepare(const RestoreRequest *request, Err *err);
 bool restore_swap(const RestoreRequest *request, Err *err);
 /* Was never swapped: only discards. ERR_DRIFT when what is live is neither the restored nor the old. */
 bool restore_undo(const RestoreRequest *request, Err *err);
+/* After restore_undo, when the service had been started on what was restored: that may hold what users were told is
+ * saved, so it becomes the salvage (of request->version) before restore_discard removes the rest. May be repeated. */
+bool restore_keep_undone(const RestoreRequest *request, Err *err);
 bool restore_discard(const RestoreRequest *request, Err *err);
 
 typedef enum RestoreStage {

@@ -33,33 +33,26 @@ static bool prepare_apply(StepContext *context, Err *err) {
         return with_request(context, restore_prepare, err);
 }
 
-/* After a swap nothing prepared is left to discard, and what was swapped is swap-data's to undo. */
-/* Users may have written into the data that was in place, and was taken out again: it is never thrown away. */
-static bool keep_taken_out(const World *world, const char *mark, Err *err) {
-        for (size_t i = 0; i < world->service->backup.n_contents; i++) {
-                const char *path = world->service->backup.contents[i].path;
-                scoped(free_str) char *dir = path_dirname(path);
-                scoped(free_str) char *from =
-                        str_format("%s/.%s.belay-%s", dir, path_basename(path), mark);
-                scoped(free_str) char *to =
-                        str_format("%s/.%s.salvage-%s", dir, path_basename(path), mark);
-                if (file_exists(from) && !file_exists(to) && !file_rename(from, to, err))
-                        return false;
-        }
-        return true;
+static bool was_started(const RunState *run) {
+        const StepRecord *start = run_state_step(run, "start", NULL);
+        return start && start->forward != STEP_NOT_BEGUN;
 }
 
-static bool was_done(const RunState *run, const char *name) {
-        const StepRecord *step = run_state_step(run, name, NULL);
-        return step && step->forward == STEP_DONE;
-}
-
+/* What was swapped was swap-data's to undo. Users may have written into it from its start on, verified or not: then
+ * it is never thrown away. */
 static bool prepare_undo(StepContext *context, Err *err) {
-        scoped(free_str) char *mark = data_mark(context->world);
-        if (!was_done(context->run, "swap-data") || !was_done(context->run, "verify"))
-                return with_request(context, restore_discard, err);
-        js_set_str(context->observed, "kept", mark);
-        return keep_taken_out(context->world, mark, err);
+        const World *world = context->world;
+        scoped(free_str) char *mark = data_mark(world);
+        RestoreRequest request = {0};
+        if (!request_of(context, mark, &request, err))
+                return false;
+        request.version = world->to.version;
+        if (was_started(context->run)) {
+                if (!restore_keep_undone(&request, err))
+                        return false;
+                js_set_str(context->observed, "kept", mark);
+        }
+        return restore_discard(&request, err);
 }
 
 const Step step_prepare_data = {

@@ -2,15 +2,12 @@
 
 The run succeeds, or goes back, or is refused, and says so; it is never in between, and what it says is so.
 """
-import os
-import pathlib
-import stat
 
 import pytest
 
 import crashlib
-from belaytest import LONG, SERVICE, Release, Site, figure, git
-from crashlib import FAILS, RESTORE, ROLLBACK, SEED, UPDATE, told
+from belaytest import LONG
+from crashlib import FAILS, RESTORE, ROLLBACK, SEED, UPDATE
 
 SECONDS = {UPDATE: 40, FAILS: 30, ROLLBACK: 15, RESTORE: 10}
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 import crashlib
-from belaytest import LONG, SERVICE, Release, figure
+from belaytest import LONG, SERVICE, Release, figure, wait_until
 from crashlib import FAILS, NO_KEEPER, SEED, UPDATE, told
 
 FAKE_GIT = """\
@@ -177,4 +177,28 @@ def test_the_disk_fills_in_the_migration_and_the_way_back_is_on_a_full_disk(make
         assert (disk / "filler").exists(), told(result)
         assert result.code == 3, told(result) + "\n" + "\n".join(map(str, records[-8:]))
         assert_old_after(site, disk, result, rows)
+        site.close()
+
+
+@pytest.mark.parametrize("scenario", [crashlib.ROLLBACK, crashlib.RESTORE], ids=["rollback", "restore"])
+def test_what_users_wrote_to_data_that_goes_away_again_is_kept(scenario):
+    """The old data was put in place and served, then the run goes back: its rows are salvage, not gone."""
+    site = crashlib.prepared(scenario, manifest={"start": {"timeout": "700ms"}, "checks": [
+        {"command": {"run": ["test", "!", "-e", "data/bad"]}, "interval": "50ms", "threshold": "2 of 3"}]})
+    try:
+        with crashlib.begun(site) as writer:
+            child = site.belay_start(*scenario.command, env=NO_KEEPER)
+            wait_until(lambda: any(p.get("step") == "swap-data" for k, p in crashlib.newest(site) if k == "DONE"),
+                                20, every=0.002, what="the swap")
+            (site.app / "data" / "bad").write_text("")
+            before = time.time()
+            time.sleep(0.35)
+            (site.app / "data" / "bad").unlink()
+            child.communicate(timeout=60)
+            end = crashlib.end_of(crashlib.newest(site))
+            figure(f"{scenario.name} while its check fails: {end}")
+            writer.stop()
+            assert any(at > before for at, _ in writer.acknowledged.values())
+            site.assert_whole(writer, one_of=[scenario.old, scenario.new], undone=[scenario.old, scenario.new])
+    finally:
         site.close()

@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "platform/fault.h"
 
-enum { CHUNK = 1024 * 1024, PIECE = 4096 };
+enum { CHUNK = 128 * 1024, PIECE = 4096 };
 
 static bool file_of(sqlite3 *db, sqlite3_file **ret, Err *err) {
         if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, ret) == SQLITE_OK &&

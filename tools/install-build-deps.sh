@@ -5,6 +5,6 @@ set -euo pipefail
 
 need gcc libc6-dev make meson ninja-build pkg-config git ca-certificates
 need libjansson-dev libyaml-dev libsqlite3-dev libssl-dev libzstd-dev
-need libcurl4-openssl-dev libarchive-dev
+need libcurl4-openssl-dev
 need python3 scdoc
 install_needed

@@ -53,4 +53,8 @@ bool pages_copy(PageSource *source, int fd, const char *what, const Cancel *canc
 /* Is the file (plain database) the same, but for counters that every write changes? */
 bool pages_equal(PageSource *source, int fd, bool *ret, Err *err);
 
+/* Bytes of a WAL up to its first frame of an earlier generation: what lies behind was checkpointed long ago
+ * and is only there because the file does not shrink. All of it when the header is none. */
+uint64_t wal_bytes_in_force(int fd, uint64_t size);
+
 #endif

@@ -135,3 +135,17 @@ bool wal_salts(const char *database, uint32_t ret[2], bool *ret_there, Err *err)
         ret[1] = *ret_there ? big(h + 20) : 0;
         return true;
 }
+
+uint64_t wal_bytes_in_force(int fd, uint64_t size) {
+        unsigned char header[WAL_HEADER], frame[FRAME_HEADER];
+        Sum sum = {0, 0};
+        if (!header_ok(fd, header, &sum))
+                return size;
+        uint64_t step = FRAME_HEADER + (uint64_t)big(header + 8);
+        uint64_t end = WAL_HEADER;
+        for (; end + step <= size; end += step)
+                if (pread(fd, frame, FRAME_HEADER, (off_t)end) != FRAME_HEADER ||
+                        memcmp(frame + 8, header + 16, 8) != 0)
+                        break;
+        return end;
+}

@@ -137,6 +137,11 @@ static bool second_pass_undo(StepContext *context, Err *err) {
         /* Unless it was complete, nothing after it can have begun: the data is as it was. */
         if (!context->decision || !id || !context->forward_done)
                 return true;
+        /* Where data was put in place on purpose, the undo of that has brought back what was there, untouched since. */
+        if (run_state_step(context->run, "swap-data", NULL)) {
+                js_set_str(context->observed, "data", "put back");
+                return true;
+        }
         const RestoreRequest request = backups_restore_request(world, id, NULL, world->run_text);
         RestoreStage stage = RESTORE_NONE;
         if (!restore_stage(&request, &stage, err))

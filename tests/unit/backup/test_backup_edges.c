@@ -670,8 +670,9 @@ static void fill_disk(const char *path) {
 static void a_full_disk(bool reserved) {
         scoped(fixture_freep) Fixture *f = fixture_new();
         scoped(free_str) char *srv = path_join(f->root, "srv");
-        char *mount_it[] = {"mount", "-t", "tmpfs", "-o", "size=4m", "none", srv, NULL};
-        char *unmount_it[] = {"umount", "-l", srv, NULL};
+        char *mount_it[] = {(char[]){"mount"}, (char[]){"-t"}, (char[]){"tmpfs"}, (char[]){"-o"},
+                (char[]){"size=4m"}, (char[]){"none"}, srv, NULL};
+        char *unmount_it[] = {(char[]){"umount"}, (char[]){"-l"}, srv, NULL};
         if (geteuid() != 0 || run_program(NULL, mount_it) != 0)
                 skip();
         OK(dir_make(f->data, err));

@@ -130,10 +130,31 @@ static bool prepared_here(const World *world, const char *id) {
         return file_read_if(path, 256, &backup, &bytes, NULL) && str_equal(backup, id);
 }
 
+static bool put_data_back(StepContext *context, const RestoreRequest *request, Err *err) {
+        const World *world = context->world;
+        js_set_str(context->observed, "data", "restored");
+        js_set_str(context->observed, "salvage", world->run_text);
+        return backup_unreserve(world->service, world->run_text, err) &&
+               restore_prepare(request, err) && restore_swap(request, err) &&
+               backups_put_back_migrations(world, err);
+}
+
+/* What was decided and prepared is not asked again: half moved away, the data shows something else. */
+static bool restore_is_due(
+        const StepContext *context, const RestoreRequest *request, bool *ret, Err *err) {
+        const World *world = context->world;
+        RestoreStage stage = RESTORE_NONE;
+        if (!restore_stage(request, &stage, err))
+                return false;
+        *ret = stage == RESTORE_PARTLY || stage == RESTORE_SWAPPED ||
+               (stage == RESTORE_PREPARED && prepared_here(world, request->backup));
+        return *ret || must_restore(world, context->decision, ret, err);
+}
+
 static bool second_pass_undo(StepContext *context, Err *err) {
-        World *world = context->world;
+        const World *world = context->world;
         const char *id = backups_run_id(world);
-        bool restore = false;
+        bool due = false;
         /* Unless it was complete, nothing after it can have begun: the data is as it was. */
         if (!context->decision || !id || !context->forward_done)
                 return true;
@@ -143,23 +164,12 @@ static bool second_pass_undo(StepContext *context, Err *err) {
                 return true;
         }
         const RestoreRequest request = backups_restore_request(world, id, NULL, world->run_text);
-        RestoreStage stage = RESTORE_NONE;
-        if (!restore_stage(&request, &stage, err))
+        if (!restore_is_due(context, &request, &due, err))
                 return false;
-        /* What was decided and prepared is not asked again: half moved away, the data shows something else. */
-        bool begun = stage == RESTORE_PARTLY || stage == RESTORE_SWAPPED ||
-                     (stage == RESTORE_PREPARED && prepared_here(world, id));
-        if (!begun && !must_restore(world, context->decision, &restore, err))
-                return false;
-        if (!begun && !restore) {
-                js_set_str(context->observed, "data", "as it was");
-                return true;
-        }
-        js_set_str(context->observed, "data", "restored");
-        js_set_str(context->observed, "salvage", world->run_text);
-        return backup_unreserve(world->service, world->run_text, err) &&
-               restore_prepare(&request, err) && restore_swap(&request, err) &&
-               backups_put_back_migrations(world, err);
+        if (due)
+                return put_data_back(context, &request, err);
+        js_set_str(context->observed, "data", "as it was");
+        return true;
 }
 
 const Step step_second_pass = {

@@ -354,16 +354,15 @@ static bool is_there(const Seen *seen, const ChangeList *list, Direction directi
 }
 
 /* What git says is believed when it is so. */
-static bool head_has_moved(
-        const Repo *repo, const json_t *facts, Direction direction, Err *err) {
+static bool head_has_moved(const Repo *repo, const json_t *facts, Direction direction, Err *err) {
         scoped(seen_done) Seen seen = {0};
         repo_become(repo);
         bool ok = look_at_head(repo, facts, &seen, err);
         repo_resign(repo);
         if (!ok || (direction == TO_NEW ? seen.head_new : seen.head_old))
                 return ok;
-        return err_fail(err, ERR_TOOL, "git has not moved HEAD of '%s', and says that it has",
-                repo->work);
+        return err_fail(
+                err, ERR_TOOL, "git has not moved HEAD of '%s', and says that it has", repo->work);
 }
 
 static bool go(const Repo *repo, const ChangeList *list, Direction direction, Err *err) {

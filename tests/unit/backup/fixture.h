@@ -250,4 +250,12 @@ static inline int64_t sql_int(const char *path, const char *text) {
         return n;
 }
 
+static inline void make_note_table(const char *path, const char *mode) {
+        scoped(free_str) char *text = str_format(
+                "PRAGMA journal_mode=%s; CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT);"
+                "INSERT INTO note(text) VALUES ('a'), ('b'), ('c')",
+                mode);
+        sql(path, text);
+}
+
 #endif

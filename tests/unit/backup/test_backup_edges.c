@@ -1,14 +1,6 @@
 /* What is beside the straight way: refusals, databases in paths, lost sessions, by hand, what would be lost. */
 #include "fixture.h"
 
-static void make_note_table(const char *path, const char *mode) {
-        scoped(free_str) char *text = str_format(
-                "PRAGMA journal_mode=%s; CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT);"
-                "INSERT INTO note(text) VALUES ('a'), ('b'), ('c')",
-                mode);
-        sql(path, text);
-}
-
 static BackupPlan plan_of(Fixture *f) {
         BackupPlan plan = {0};
         BackupRequest r = request_of(f);

@@ -245,8 +245,8 @@ bool restore_keep_undone(const RestoreRequest *request, Err *err) {
         for (size_t i = 0; i < list.n; i++)
                 if (is_to_keep(&list.items[i]) &&
                         !file_rename(list.items[i].beside, list.items[i].salvage, err))
-                        return err_context(err, "keeping what was written to '%s'",
-                                list.items[i].slug);
+                        return err_context(
+                                err, "keeping what was written to '%s'", list.items[i].slug);
         return true;
 }
 

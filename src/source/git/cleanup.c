@@ -127,10 +127,11 @@ bool place_cleanup(const SourceContext *context, const char *const *keep, size_t
         scoped(repo_done) Repo repo = {0};
         if (!repo_open(context, &repo, err))
                 return false;
-        bool fresh = refresh_index(&repo, err);
-        /* A git that was ended in the middle must not leave the owner's checkout locked. */
-        bool ok = index_lock_drop(&repo, fresh ? err : NULL) && fresh &&
-                  refs_remove(&repo, keep, n, err) && remove_empty_ref_dir(&repo, err) &&
-                  stages_remove(&repo, err) && lists_remove(context, err);
+        /* It only saves the next status some time; a git that was ended in the middle of it must neither leave the
+         * owner's checkout locked nor the rest undone. */
+        (void)refresh_index(&repo, NULL);
+        bool ok = index_lock_drop(&repo, err) && refs_remove(&repo, keep, n, err) &&
+                  remove_empty_ref_dir(&repo, err) && stages_remove(&repo, err) &&
+                  lists_remove(context, err);
         return ok || err_context(err, "tidying up the checkout '%s'", repo.work);
 }

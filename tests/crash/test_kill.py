@@ -125,8 +125,19 @@ def strike(site, scenario, item):
         raise AssertionError(f"{broken}\n" + "\n".join(story) + f"\n{records}") from broken
 
 
+def strike_for_sure(site, scenario, item):
+    """A kill that came when all was over is none: earlier, then."""
+    number, victim, part, length = item
+    for _ in range(6):
+        end, step = strike(site, scenario, (number, victim, part, length))
+        if step:
+            break
+        part *= 0.7
+    return end, step
+
+
 def length_of(scenario):
-    """Seconds that the run takes here, when nobody is killed; the median of three."""
+    """Seconds that the run takes here, when nobody is killed; the shortest of three."""
     site = crashlib.prepared(scenario)
     times = []
     try:
@@ -138,7 +149,7 @@ def length_of(scenario):
                 writer.stop()
     finally:
         site.close()
-    return sorted(times)[1]
+    return min(times)
 
 
 @pytest.mark.parametrize("scenario", [GOES_WELL, GOES_BACK, TAKEN_BACK],
@@ -154,13 +165,13 @@ def test_kills_of_everything_everywhere(scenario):
              for number in range(count)]
     dice.shuffle(items)
     results = crashlib.in_parallel(items, lambda: crashlib.prepared(scenario),
-                                   lambda site, item: strike(site, scenario, item), at_least=count)
+                                   lambda site, item: strike_for_sure(site, scenario, item), at_least=count)
     ends = collections.Counter(end or "no run" for _, (end, _) in results)
     steps = collections.Counter(step for _, (_, step) in results)
     victims = collections.Counter(item[1] for item, (_, step) in results if step)
     figure(f"kill -9 in {scenario.name}: {len(results)} good ends {dict(ends)}; killed {dict(victims)}; "
            f"in {dict(steps)}; seed {SEED}")
-    assert sum(victims.values()) >= count * 0.8, "too many came too late"
+    assert sum(victims.values()) >= count * 0.95, "too many came too late"
     assert MET[scenario] <= set(steps), f"only {sorted(step for step in steps if step)} were met"
     if scenario is GOES_BACK:
         assert any(step and (step.startswith("undo of") or step.endswith("-old")) for step in steps), steps

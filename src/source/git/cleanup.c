@@ -87,6 +87,23 @@ static bool refs_remove(const Repo *repo, const char *const *keep, size_t n, Err
         return true;
 }
 
+/* What a git of ours that was killed had locked: below refs/belay/ nobody else writes. */
+static bool ref_locks_remove(const Repo *repo, Err *err) {
+        scoped(free_str) char *path = path_join(repo->common, "refs/belay");
+        repo_become(repo);
+        DIR *dir = opendir(path);
+        bool ok = true;
+        for (struct dirent *entry; dir && ok && (entry = readdir(dir)) != NULL;) {
+                scoped(free_str) char *lock = path_join(path, entry->d_name);
+                if (str_ends(entry->d_name, ".lock"))
+                        ok = file_unlink(lock, err);
+        }
+        if (dir)
+                closedir(dir);
+        repo_resign(repo);
+        return ok;
+}
+
 static bool remove_empty_ref_dir(const Repo *repo, Err *err) {
         scoped(free_str) char *path = path_join(repo->common, "refs/belay");
         repo_become(repo);
@@ -130,8 +147,8 @@ bool place_cleanup(const SourceContext *context, const char *const *keep, size_t
         /* It only saves the next status some time; a git that was ended in the middle of it must neither leave the
          * owner's checkout locked nor the rest undone. */
         (void)refresh_index(&repo, NULL);
-        bool ok = index_lock_drop(&repo, err) && refs_remove(&repo, keep, n, err) &&
-                  remove_empty_ref_dir(&repo, err) && stages_remove(&repo, err) &&
-                  lists_remove(context, err);
+        bool ok = index_lock_drop(&repo, err) && ref_locks_remove(&repo, err) &&
+                  refs_remove(&repo, keep, n, err) && remove_empty_ref_dir(&repo, err) &&
+                  stages_remove(&repo, err) && lists_remove(context, err);
         return ok || err_context(err, "tidying up the checkout '%s'", repo.work);
 }

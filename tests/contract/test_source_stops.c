@@ -72,8 +72,10 @@ static void whole_way_back(World *w, const json_t *facts, const char *before) {
 
 /* Each point of one act: it stops there; then it is finished, or taken back, and nothing is lost. */
 static unsigned sweep(World *w, Act which, size_t fault, const char *before) {
+        /* Some points in a row may be harmless: what only saves time may fail. */
+        enum { MISSES_MAX = 8 };
         unsigned points = 0, misses = 0;
-        for (unsigned n = 1; n < POINTS_MAX && misses < 3; n += stride_of(fault)) {
+        for (unsigned n = 1; n < POINTS_MAX && misses < MISSES_MAX; n += stride_of(fault)) {
                 scoped(release_done) Release to = resolve(w, "1.1.0");
                 scoped(free_str) char *rule = rule_of(fault, n);
                 scoped(js_freep) json_t *facts = NULL;
@@ -109,7 +111,7 @@ static unsigned sweep(World *w, Act which, size_t fault, const char *before) {
                 }
                 whole_way_back(w, facts, before);
         }
-        assert_true(points < POINTS_MAX - 3);
+        assert_true(points < POINTS_MAX - MISSES_MAX);
         return points;
 }
 

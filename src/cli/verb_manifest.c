@@ -58,24 +58,13 @@ int verb_add(App *app) {
         return 0;
 }
 
-static bool refuse_open(App *app, const char *name, Err *err) {
-        scoped(run_done) Run newest = {0};
-        bool found = false;
-        if (!app_state(app, err) || !run_newest(&app->state, name, &newest, &found, err))
-                return false;
-        if (!found || newest.damaged || newest.state.end != RUN_OPEN)
-                return true;
-        err_fail(err, ERR_INTERRUPTED, "run #%u of %s is open", newest.number, name);
-        return err_hint(err, "`belay resume %u` or `belay cancel %u` ends it.", newest.number,
-                newest.number);
-}
-
 int verb_remove(App *app) {
         scoped(err_clear) Err err = {0};
         const char *name = app->args[0];
         if (!service_name_ok(name))
                 return app_usage(app, "'%.80s' cannot be the name of a service", name);
-        if (!refuse_open(app, name, &err) || !registry_remove(name, &err))
+        if (!app_state(app, &err) || !run_refuse_open(&app->state, name, false, &err) ||
+                !registry_remove(name, &err))
                 return app_fail(app, &err);
         json_t *object = json_object();
         js_set_str(object, "removed", name);

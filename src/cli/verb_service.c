@@ -23,20 +23,6 @@ bool open_world(App *app, bool look, World *ret, Err *err) {
                world_open(&app->state, service, ret, err) && (!look || world_look(ret, err));
 }
 
-static bool refuse_open_run(const World *world, Err *err) {
-        scoped(run_done) Run newest = {0};
-        bool found = false;
-        if (!run_newest(world->state, world->service->name, &newest, &found, err))
-                return false;
-        if (!found || newest.damaged || newest.state.end != RUN_OPEN)
-                return true;
-        scoped(free_str) char *how = run_state_text(&newest);
-        err_fail(err, ERR_INTERRUPTED, "run #%u of %s is open: %s", newest.number,
-                world->service->name, how);
-        return err_hint(err, "`belay resume %u` finishes it, `belay cancel %u` rolls it back.",
-                newest.number, newest.number);
-}
-
 bool hold_service(App *app, const World *world, const char *what, Held *ret, Err *err) {
         (void)app;
         Lock service = LOCK_NONE, directory = LOCK_NONE;
@@ -44,7 +30,7 @@ bool hold_service(App *app, const World *world, const char *what, Held *ret, Err
         scoped(free_str) char *words = str_format("%s of %s", what, world->service->name);
         if (!lock_take(path, &(LockOwner){.what = words}, 0, &service, err) ||
                 !lock_take_directory(world->service->directory, 0, &directory, err) ||
-                !refuse_open_run(world, err)) {
+                !run_refuse_open(world->state, world->service->name, false, err)) {
                 lock_release(&directory);
                 lock_release(&service);
                 if (err->code == ERR_LOCKED)

@@ -140,33 +140,6 @@ static bool refuse_person_lock(Runner *runner, Err *err) {
         return err_hint(err, "`belay unlock %s` lifts it.", name);
 }
 
-static bool refuse_open_run(Runner *runner, Err *err) {
-        const char *name = runner->world.service->name;
-        scoped(run_done) Run newest = {0};
-        bool found = false;
-        if (!run_newest(runner->state, name, &newest, &found, err))
-                return false;
-        if (!found || (newest.state.end != RUN_OPEN && !newest.damaged))
-                return true;
-        scoped(free_str) char *how = run_state_text(&newest);
-        if (newest.damaged) {
-                err_fail(err, ERR_PERSON, "the journal of run #%u is damaged: %s", newest.number,
-                        newest.why);
-                return err_hint(err, "Look at `belay show %u`, then move its directory away.",
-                        newest.number);
-        }
-        if (newest.state.waiting) {
-                err_fail(err, ERR_INTERRUPTED, "run #%u of %s waits for a person", newest.number,
-                        name);
-                return err_hint(err,
-                        "`belay accept %u` keeps the new version, `belay cancel %u` rolls it back.",
-                        newest.number, newest.number);
-        }
-        err_fail(err, ERR_INTERRUPTED, "run #%u of %s was %s", newest.number, name, how);
-        return err_hint(err, "`belay resume %u` finishes it, `belay cancel %u` rolls it back.",
-                newest.number, newest.number);
-}
-
 /* ---- beginning ---- */
 
 static bool load_service(Runner *runner, Err *err) {
@@ -275,7 +248,8 @@ static bool prepare_new(Runner *runner, Err *err) {
                 return false;
         runner->world.options = options;
         return take_locks(runner, options.wait_lock_ms, err) && refuse_person_lock(runner, err) &&
-               refuse_open_run(runner, err) && make_plan(runner, err) && check_plan_id(runner, err);
+               run_refuse_open(runner->state, runner->world.service->name, true, err) &&
+               make_plan(runner, err) && check_plan_id(runner, err);
 }
 
 static int run_new(Runner *runner) {

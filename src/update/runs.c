@@ -157,3 +157,30 @@ char *run_state_text(const Run *run) {
         const StepRecord *step = run_open_step(&run->state);
         return step ? str_format("interrupted at \"%s\"", step->name) : str_format("interrupted");
 }
+
+static bool refuse(const Run *run, const char *service, Err *err) {
+        unsigned n = run->number;
+        if (run->damaged) {
+                err_fail(err, ERR_PERSON, "the journal of run #%u is damaged: %s", n, run->why);
+                return err_hint(err, "Look at `belay show %u`, then move its directory away.", n);
+        }
+        if (run->state.waiting) {
+                err_fail(err, ERR_INTERRUPTED, "run #%u of %s waits for a person", n, service);
+                return err_hint(err,
+                        "`belay accept %u` keeps the new version, `belay cancel %u` rolls it back.",
+                        n, n);
+        }
+        scoped(free_str) char *how = run_state_text(run);
+        err_fail(err, ERR_INTERRUPTED, "run #%u of %s is open: %s", n, service, how);
+        return err_hint(
+                err, "`belay resume %u` finishes it, `belay cancel %u` rolls it back.", n, n);
+}
+
+bool run_refuse_open(const State *state, const char *service, bool damaged_too, Err *err) {
+        scoped(run_done) Run newest = {0};
+        bool found = false;
+        if (!run_newest(state, service, &newest, &found, err))
+                return false;
+        bool in_the_way = newest.damaged ? damaged_too : newest.state.end == RUN_OPEN;
+        return !found || !in_the_way || refuse(&newest, service, err);
+}

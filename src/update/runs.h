@@ -38,4 +38,8 @@ char *run_state_text(const Run *run);
 const StepRecord *run_failed_step(const RunState *state);
 const StepRecord *run_open_step(const RunState *state);
 
+/* ERR_INTERRUPTED while a run of the service is open; with `damaged_too` ERR_PERSON when the journal of its
+ * newest cannot be trusted. */
+bool run_refuse_open(const State *state, const char *service, bool damaged_too, Err *err);
+
 #endif

@@ -43,7 +43,7 @@ SUITES = [
     }, False, False),
     ("unit", 2, "cmocka", ["build-fault/tests/unit-*"], True, False),
     ("contract", 4, "cmocka", ["build-fault/tests/contract-*"], True, False),
-    ("sanitizers", 4, "cmocka", ["build-asan/tests/unit-*", "build-asan/tests/contract-*"], False, False),
+    ("sanitizers", 7, "cmocka", ["build-asan/tests/unit-*", "build-asan/tests/contract-*"], False, False),
     ("engine-sweep", 9, "cmocka", ["build-fault/tests/crash-*"], False, False),
     ("helpers", 1, "pytest", ["helpers/test_*.py"], False, False),
     ("e2e", 6, "pytest", ["e2e/test_*.py"], False, False),

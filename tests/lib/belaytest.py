@@ -403,7 +403,8 @@ class Site:
 
     def journal(self, run=None):
         """Of the newest run, unless one is named."""
-        return read_journal(self.state / "runs" / str(run or self.runs()[-1]) / "journal")
+        path = self.state / "runs" / str(run or self.runs()[-1]) / "journal"
+        return read_journal(path) if path.exists() else []
 
     def leftovers(self):
         """Files in the checkout that neither git tracks nor the service's owner put there."""
@@ -426,8 +427,8 @@ class Site:
         assert git(self.app, "rev-parse", "HEAD") == self.commit_of(self.tag(health["version"]))
         assert len(self.servers()) == 1, self.servers()
         for run in self.runs():
-            records = self.journal(run)
-            assert records and records[-1][0] == "END", f"run {run} is open: {records[-3:]}"
+            records = self.journal(run)     # none: it died before its PLAN was written, so it never was
+            assert not records or records[-1][0] == "END", f"run {run} is open: {records[-3:]}"
         # A supervisor may be on its way out still; it must not stay.
         wait_until(lambda: not self.run_processes(), 3, what=f"the end of {self.run_processes()}")
         assert self.leftovers() == []

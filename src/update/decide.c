@@ -95,9 +95,10 @@ static bool decide_in_watch(const World *world, json_t *decision, bool *ret_wait
                 return false;
         if (!loss.changed)
                 return revert(decision, "the data is as it was at the last backup pass");
-        if (!loss.schema_changed && !loss.fewer_rows && !loss.missing_files)
-                return revert(
-                        decision, "the data has the old layout, and nothing of it is missing");
+        if (!loss.schema_changed && !loss.fewer_rows && !loss.missing_files) {
+                js_set_bool(decision, "changed", true);
+                return revert(decision, "the data has the old layout, and no table has fewer rows");
+        }
         if (!written_since_verify(world, &written, err))
                 return false;
         describe_loss(&loss, decision);

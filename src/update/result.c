@@ -51,6 +51,25 @@ static void succeeded(Str *out, const World *world, const Run *run, const RunOut
                 str_addf(out, "\n  Left to do: %s", outcome->unfinished[i]);
 }
 
+/* More rows than before may hide that some are gone: a person can look, and knows where. */
+static void add_left_data(Str *out, const World *world, const Run *run) {
+        static const char *const steps[] = {"publish-old", "merge"};
+        const char *backup = NULL;
+        for (size_t i = 0; !backup && i < COUNT_OF(steps); i++) {
+                const StepRecord *step = run_state_step(&run->state, steps[i], NULL);
+                backup = step && step->observed ? js_str(step->observed, "backup") : NULL;
+        }
+        if (!backup || !js_bool(js_get(run->state.rollback, "decision"), "changed", false)) {
+                str_add(out, " The data was left as it was.");
+                return;
+        }
+        str_addf(out,
+                "\n  The data stays as it is now. As it was before the update it is in a backup; "
+                "what differs: "
+                "belay backup restore %s %s --dry-run",
+                world->service->name, backup);
+}
+
 static void rolled_back(Str *out, const World *world, const Run *run) {
         const char *name = world->service->name, *salvage = salvage_of(run);
         const StepRecord *bad = run_state_step(&run->state, "remember-bad", NULL);
@@ -66,7 +85,7 @@ static void rolled_back(Str *out, const World *world, const Run *run) {
                         ".<name>.salvage-%s",
                         kept);
         else if (!salvage)
-                str_add(out, " The data was left as it was.");
+                add_left_data(out, world, run);
         if (salvage)
                 str_addf(out, "\n  What %s had written is kept: belay backup show %s salvage-%s",
                         world->to.version, name, salvage);

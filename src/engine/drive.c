@@ -132,11 +132,10 @@ bool drive_own(Drive *drive, Err *err) {
         return true;
 }
 
+/* Whoever watches is told first: between a durable ARM and the telling, a death would be seen by nobody. */
 bool drive_arm(Drive *drive, Err *err) {
-        if (!drive_write(drive, RECORD_ARM, json_object(), err))
-                return false;
         drive_tell_armed(drive, true);
-        return true;
+        return drive_write(drive, RECORD_ARM, json_object(), err);
 }
 
 bool drive_commit(Drive *drive, Err *err) {

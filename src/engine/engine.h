@@ -112,7 +112,7 @@ typedef struct Story {
                 json_t *decision, bool *ret_wait, Err *err);
         /* Recovery, first of all: ends what the dead runner left behind; two scans must agree. */
         bool (*end_leftovers)(void *world, Err *err);
-        /* Called after ARM was journaled and after an OWNER record: tells the keeper whom to watch. Optional. */
+        /* Called before ARM is journaled and after an OWNER record: tells the keeper whom to watch. Optional. */
         void (*armed)(void *world, bool armed);
         /* Called before each undo, before each step while it goes back, and before each step after COMMIT:
          * from here on nobody cancels, and what a signal asked before must not stop it. Optional. */

@@ -17,11 +17,11 @@ def phase_begun(site, step):
     return lambda: any(kind == "INTENT" and payload["step"] == step for kind, payload in site.journal())
 
 
-@pytest.mark.parametrize("step", ["place", "migrate", "verify", "monitor"])
-@pytest.mark.parametrize("how", ["cancel", "ctrl-c"])
+# During the watch Ctrl-C only ends the following: test_fault_people.
+@pytest.mark.parametrize("how, step", [("cancel", "place"), ("cancel", "migrate"), ("cancel", "verify"),
+                                       ("cancel", "monitor"), ("ctrl-c", "place"), ("ctrl-c", "migrate"),
+                                       ("ctrl-c", "verify")])
 def test_a_run_that_lives_is_cancelled_at_any_step(make_site, step, how):
-    if (step, how) == ("monitor", "ctrl-c"):
-        pytest.skip("during the watch Ctrl-C only ends the following: test_cli")
     site = make_site([Release("1.0.0"), Release("1.1.0", migrations=SLOW)], manifest=WATCH)
     site.start()
     with site.writer() as writer:
@@ -65,13 +65,20 @@ def test_a_rollback_is_not_undone_by_the_next(make_site):
 def test_nothing_changed_is_said_of_what_runs_only(make_site):
     site = make_site([Release("1.0.0"), Release("1.1.0")])
     site.start()
+    # Dies long before ARM, in its own journal, wherever exactly that is.
     child = site.belay_start("update", SERVICE, "1.1.0")
-    wait_until(lambda: site.runs() and phase_begun(site, "backup")(), what="the backup")
+    wait_until(lambda: site.runs() and site.journal(), every=0.0005, what="the journal")
+    runner = [p for p in site.processes() if p.command.endswith(" runner")]
+    for process in runner:
+        process.kill(signal.SIGSTOP)
+    armed = any(kind == "ARM" for kind, _ in site.journal())
     site.kill_all()
     child.communicate(timeout=10)
     result = site.belay("resume")
-    if site.journal()[-1][1].get("state") == "aborted":
+    if not armed:
         assert result.code == 3 and "does not run" in result.out and "belay start" in result.out
+    else:
+        assert result.code in (0, 3) and site.health()
     site.ok("start", SERVICE)
     site.assert_whole(one_of=("1.0.0", "1.1.0"))
 
@@ -107,11 +114,12 @@ def test_rows_that_vanish_among_new_ones_are_where_the_result_says(make_site):
         writer.wait_for(100)
         result = site.belay("update", SERVICE, "1.1.0")
         writer.wait_for(5)
-    if result.code == 8:
-        pytest.skip("more were dropped than were written: a person is asked")
-    assert result.code == 3
+    assert result.code in (3, 8), result.err
+    if result.code == 8:    # more were dropped than were written: a person is asked, and told
+        assert "Going back would change" in result.out
+        assert site.belay("cancel").code == 3
     before = {n for n, (_, version) in writer.acknowledged.items() if version == "1.0.0"}
-    if before - site.rows_live() - site.rows_in_salvage():
+    if result.code == 3 and before - site.rows_live() - site.rows_in_salvage():
         assert "belay backup restore" in result.out
     kept = set().union(*(rows_in_database(path) for path in site.backed_up_databases()))
     acknowledged_first = {n for n in before if n <= 100}

@@ -8,7 +8,7 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-OPTIONS = argparse.Namespace(k=None, long=False)
+OPTIONS = argparse.Namespace(k=None, long=False, check=False)
 
 
 def load(path):

@@ -149,10 +149,11 @@ static bool begins(const BackupInfo *info, const char *what) {
 }
 
 static bool not_found(const BackupList *list, const char *service, const char *what, Err *err) {
-        if (!what)
+        scoped(free_str) char *shown = what ? str_printable(what, false) : NULL;
+        if (!shown)
                 err_fail(err, ERR_UNKNOWN, "'%s' has no backup", service);
         else
-                err_fail(err, ERR_UNKNOWN, "'%s' has no backup '%s'", service, what);
+                err_fail(err, ERR_UNKNOWN, "'%s' has no backup '%.80s'", service, shown);
         if (list->n == 0)
                 return err_hint(err, "`belay backup create %s` makes one.", service);
         return err_hint(err, "The newest is '%s'. `belay backup list %s` shows all.",

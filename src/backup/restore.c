@@ -22,17 +22,20 @@ static bool is_wanted(const SetItem *item, const char *only) {
         return only ? str_equal(item->slug, only) : item->within == NULL;
 }
 
+static bool no_such_content(const RestoreRequest *request, Err *err) {
+        scoped(free_str) char *shown = str_printable(request->only, false);
+        err_fail(err, ERR_UNKNOWN, "backup '%s' has no content '%.80s'", request->backup, shown);
+        return err_hint(err, "`belay backup show` lists its contents.");
+}
+
 static bool load_set(const RestoreRequest *request, Set *ret, Err *err) {
         if (!store_load(request->store, request->service, request->backup, ret, err))
                 return false;
         if (ret->pass < 2)
                 return err_fail(
                         err, ERR_CORRUPT, "backup '%s' was never completed", request->backup);
-        if (request->only && !set_item(ret, request->only)) {
-                err_fail(err, ERR_UNKNOWN, "backup '%s' has no content '%s'", request->backup,
-                        request->only);
-                return err_hint(err, "`belay backup show` lists its contents.");
-        }
+        if (request->only && !set_item(ret, request->only))
+                return no_such_content(request, err);
         return set_load_files(ret, err);
 }
 
@@ -61,6 +64,18 @@ static bool salvage_places(const RestoreRequest *request, PlaceList *ret, Err *e
         }
         return ret->n > 0 ||
                err_fail(err, ERR_UNKNOWN, "salvage '%s' has nothing to restore", request->backup);
+}
+
+bool restore_has(const RestoreRequest *request, bool salvage, Err *err) {
+        if (!request->only)
+                return true;
+        scoped(place_list_done) PlaceList places = {0};
+        if (salvage)
+                return salvage_places(request, &places, NULL) || no_such_content(request, err);
+        scoped(set_done) Set set = {0};
+        if (!store_load(request->store, request->service, request->backup, &set, err))
+                return false;
+        return set_item(&set, request->only) || no_such_content(request, err);
 }
 
 static void set_places(const Set *set, const RestoreRequest *request, PlaceList *ret) {

@@ -37,6 +37,8 @@ typedef struct RestoreRequest {
         BackupWatch watch; /* restore_swap and restore_undo look at no cancel */
 } RestoreRequest;
 
+/* Is there what `only` names? ERR_UNKNOWN when not. Needs store, service, backup, only; looks, changes nothing. */
+bool restore_has(const RestoreRequest *request, bool salvage, Err *err);
 bool restore_prepare(const RestoreRequest *request, Err *err);
 bool restore_swap(const RestoreRequest *request, Err *err);
 /* Was never swapped: only discards. ERR_DRIFT when what is live is neither the restored nor the old. */

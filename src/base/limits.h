@@ -14,6 +14,7 @@ enum {
         LIMIT_ENV_FILE = 1024 * 1024,
         LIMIT_LOG_LINE = 16 * 1024,
         LIMIT_TAGS = 10000,
+        LIMIT_WORDS_OF_A_PERSON = 4096, /* a lock's reason, a note */
 };
 
 #endif

@@ -138,6 +138,12 @@ bool version_is_breaking(const char *from, const char *to) {
         return a.major == 0 && b.minor > a.minor;
 }
 
+/* Readable as it stands: no control bytes, no marks of direction, nothing but UTF-8. */
+static bool readable(const char *text) {
+        scoped(free_str) char *shown = str_printable(text, false);
+        return str_equal(shown, text);
+}
+
 static bool bytes_ok(const char *text) {
         for (const char *c = text; *c; c++)
                 if ((unsigned char)*c <= 0x20 || *c == 0x7F ||
@@ -154,5 +160,6 @@ bool version_text_ok(const char *text) {
         for (size_t i = 0; i < COUNT_OF(nowhere); i++)
                 if (strstr(text, nowhere[i]))
                         return false;
-        return !str_ends(text, ".lock") && strcmp(text, "@") != 0 && bytes_ok(text);
+        return !str_ends(text, ".lock") && strcmp(text, "@") != 0 && bytes_ok(text) &&
+               readable(text);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -163,8 +164,15 @@ static int run_verb(App *app, char **words, int n) {
         return app_finish_output(status);
 }
 
+/* Whatever the caller's umask hides from others, Belay's own files stay readable to their owner. */
+static void keep_owner_bits(void) {
+        const mode_t was = umask(0);
+        (void)umask(was & (mode_t)~S_IRWXU);
+}
+
 int app_main(int argc, char **argv) {
         open_standard_streams();
+        keep_owner_bits();
         scoped(app_done) App app = {0};
         if (argc < 1)
                 return 2;

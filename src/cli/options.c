@@ -1,5 +1,6 @@
 #include "cli/options.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,7 +162,11 @@ static int option_of_letter(const Verb *verb, int letter) {
         return letter;
 }
 
-static bool refuse(App *app, const Verb *verb, int option, char *word) {
+/* Of letters written together ("-rf") only one is wrong; getopt has its letter, not its place. */
+static bool refuse(App *app, const Verb *verb, int option, const char *word) {
+        const char letter[] = {'-', (char)optopt, '\0'};
+        if (isalpha(optopt))
+                word = letter;
         if (option == ':')
                 (void)app_usage(app, "'belay %s': a value is missing after '%s'", verb->name, word);
         else

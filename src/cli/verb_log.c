@@ -7,8 +7,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/own.h"
 #include "base/str.h"
 #include "base/units.h"
@@ -150,6 +152,9 @@ int verb_lock(App *app) {
         int64_t until = 0;
         if (!reason || !*reason)
                 return app_usage(app, "'belay lock' needs a reason: -m REASON");
+        if (strlen(reason) > LIMIT_WORDS_OF_A_PERSON)
+                return app_usage(
+                        app, "the reason is longer than %d bytes", LIMIT_WORDS_OF_A_PERSON);
         scoped(free_str) char *clean = str_printable(reason, false);
         if (!parse_until(app->opt[OPT_UNTIL], &until, &err) || !app_state(app, &err) ||
                 !find_name(app, operand(app, 0), &name, &err) ||

@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/limits.h"
 #include "base/own.h"
 #include "base/str.h"
 #include "base/units.h"
@@ -136,6 +138,8 @@ int verb_note(App *app) {
                 strv_add(&words, app->args[i]);
         scoped(free_str) char *text = strv_join(words, " ");
         strv_free(words);
+        if (strlen(text) > LIMIT_WORDS_OF_A_PERSON)
+                return app_usage(app, "the note is longer than %d bytes", LIMIT_WORDS_OF_A_PERSON);
         if (!load(app, &run, &err) || !report_add_note(&app->state, run.number, text, &err))
                 return app_fail(app, &err);
         json_t *object = json_object();

@@ -448,6 +448,14 @@ static void lay_out_restore(
         add_back_lines(plan, true, false);
 }
 
+/* What the backup has not is found before there is a run. */
+static bool refuse_unknown_content(
+        const World *world, const BackupInfo *info, const char *only, Err *err) {
+        const char *id = info->salvage ? info->name : info->id;
+        const RestoreRequest request = backups_restore_request(world, id, only, NULL);
+        return restore_has(&request, info->salvage, err);
+}
+
 bool plan_restore(World *world, const char *backup, const char *only, Plan *ret, Err *err) {
         scoped(backup_info_done) BackupInfo info = {0};
         scoped(runtime_status_done) RuntimeStatus now = {0};
@@ -457,6 +465,7 @@ bool plan_restore(World *world, const char *backup, const char *only, Plan *ret,
         if (!world_look(world, err) ||
                 !backup_find(world_store(world), world->service->name, backup, &info, err) ||
                 !refuse_other_version(world, &info, err) ||
+                !refuse_unknown_content(world, &info, only, err) ||
                 !world->runtime->inspect(&world->runtime_at, &now, err) ||
                 !backups_plan(world, err))
                 return err_context(err, "%s", world->service->name);

@@ -40,7 +40,15 @@ static json_t *error_json(const Err *err) {
         return object;
 }
 
+/* Names of files may hold any bytes; a terminal and JSON get text. */
+static void make_printable(char **text) {
+        if (*text)
+                str_replace_owned(text, str_printable(*text, true));
+}
+
 int app_fail(App *app, Err *err) {
+        make_printable(&err->message);
+        make_printable(&err->hint);
         int status = err_exit_status(err->code);
         if (app->json)
                 app_print_json(app, error_json(err));

@@ -100,6 +100,12 @@ bool err_hint(Err *err, const char *format, ...) {
         return false;
 }
 
+bool err_reason(Err *err, const char *reason) {
+        if (err)
+                err->reason = reason;
+        return false;
+}
+
 void err_clear(Err *err) {
         free(err->message);
         free(err->hint);

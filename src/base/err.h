@@ -44,9 +44,10 @@ typedef enum ErrCode {
 
 typedef struct Err {
         ErrCode code;
-        int sys;       /* errno, or 0 */
-        char *message; /* owned */
-        char *hint;    /* owned, may be NULL */
+        int sys;            /* errno, or 0 */
+        char *message;      /* owned */
+        char *hint;         /* owned, may be NULL */
+        const char *reason; /* static: the code of a reason why not (model/reason.h), or NULL */
 } Err;
 
 /* Each returns false. The first failure stands: a second err_fail on a set Err replaces it. */
@@ -56,6 +57,8 @@ bool err_fail(Err *err, ErrCode code, const char *format, ...)
 bool err_fail_errno(Err *err, ErrCode code, int errnum, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
 bool err_context(Err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Names the reason why not: "moved-tag". Static text. */
+bool err_reason(Err *err, const char *reason);
 /* Replaces the hint. */
 bool err_hint(Err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -29,7 +29,19 @@ static void print_indented(const char *text) {
                 fprintf(stderr, "  %s\n", lines[i]);
 }
 
-static json_t *error_json(const Err *err) {
+/* What says no without a list of reasons is one itself. */
+static json_t *reasons_json(const Err *err, const ReasonList *reasons) {
+        scoped(reasons_done) ReasonList one = {0};
+        scoped(err_clear) Err copy = {.code = err->code,
+                .reason = err->reason,
+                .message = str_copy(err->message ? err->message : "failed"),
+                .hint = str_copy(err->hint)};
+        if (reasons && reasons->n)
+                return reasons_to_json(reasons);
+        return reasons_take_err(&one, &copy) ? reasons_to_json(&one) : NULL;
+}
+
+static json_t *error_json(const Err *err, const ReasonList *reasons) {
         json_t *error = json_object();
         js_set_str(error, "code", err_name(err->code));
         js_set_str(error, "message", err->message);
@@ -37,6 +49,9 @@ static json_t *error_json(const Err *err) {
         js_set_int(error, "exit", err_exit_status(err->code));
         json_t *object = json_object();
         js_set(object, "error", error);
+        json_t *array = reasons_json(err, reasons);
+        if (array)
+                js_set(object, "reasons", array);
         return object;
 }
 
@@ -46,12 +61,14 @@ static void make_printable(char **text) {
                 str_replace_owned(text, str_printable(*text, true));
 }
 
-int app_fail(App *app, Err *err) {
+int app_fail(App *app, Err *err) { return app_refuse(app, err, NULL); }
+
+int app_refuse(App *app, Err *err, const ReasonList *reasons) {
         make_printable(&err->message);
         make_printable(&err->hint);
         int status = err_exit_status(err->code);
         if (app->json)
-                app_print_json(app, error_json(err));
+                app_print_json(app, error_json(err, reasons));
         /* A bad manifest's message names file and line itself. */
         bool whole = err->code == ERR_MANIFEST && err->message && strchr(err->message, '\n');
         fprintf(stderr, "%s%s\n", whole ? "" : "belay: ", err->message ? err->message : "failed");

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/js.h"
 #include "journal/state.h"
+#include "model/reason.h"
 #include "model/service.h"
 
 /* Options of all verbs; each verb names those it takes (verbs.c). */
@@ -84,6 +85,8 @@ void app_done(App *app);
 bool app_state(App *app, Err *err);
 /* Prints an error (as text, or as JSON on standard output with --json) and returns its exit status. */
 int app_fail(App *app, Err *err);
+/* The same, with the reasons why not (an error that says no has at least itself as one). */
+int app_refuse(App *app, Err *err, const ReasonList *reasons);
 /* Wrong usage: prints and returns 2. */
 int app_usage(App *app, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Asks a question on the terminal; true for yes. With --yes: true. Without a terminal: ERR_USAGE (2). */

@@ -14,6 +14,7 @@
 #include "platform/clock.h"
 #include "update/backups.h"
 #include "update/known.h"
+#include "update/preflight.h"
 #include "update/runs.h"
 
 static const char *const OFFERS_FILE = "offers.json";
@@ -38,7 +39,8 @@ static void row_done(Row *row) {
 }
 
 /* Each check is asked once: what a person wants to know here is how it is at this moment. */
-static char *ask_health(const World *world, const RuntimeStatus *now) {
+static char *ask_health(const World *world, const RuntimeStatus *now, bool *ret_healthy) {
+        *ret_healthy = false;
         if (!now->running)
                 return str_copy(now->wanted_running
                                         ? (now->restart_pending ? "crashed, restarting" : "down")
@@ -55,6 +57,7 @@ static char *ask_health(const World *world, const RuntimeStatus *now) {
                 asked++;
                 right += answer.kind == ANSWER_PASS;
         }
+        *ret_healthy = right == asked;
         if (asked == 0)
                 return str_copy("runs");
         return right == asked ? str_copy("healthy")
@@ -81,7 +84,7 @@ static void add_mismatch(Row *row, const World *world, const RuntimeStatus *now)
 }
 
 /* From the last `belay check`: status asks no network. */
-static void add_offer(Row *row, const World *world) {
+static void add_offer(Row *row, World *world) {
         scoped(js_freep) json_t *offers =
                 state_load(world->state, world->service->name, OFFERS_FILE, NULL);
         const char *newest = offers ? js_str(offers, "newest") : NULL;
@@ -94,7 +97,9 @@ static void add_offer(Row *row, const World *world) {
         const char *step = version_step(world->from.version, newest);
         if (ordered && order <= 0)
                 row->update = str_copy("none");
-        else
+        else if (js_str(offers, "reference"))
+                release_from_json(offers, &world->to);
+        if (!row->update)
                 row->update = step ? str_format("%s (%s)", newest, step) : str_copy(newest);
 }
 
@@ -144,6 +149,30 @@ static void add_last_backup(Row *row, const World *world) {
         js_set(row->object, "last_backup", object);
 }
 
+/* What `belay update` to the newest known would say, as far as disk and checks can tell. */
+static void add_reasons(Row *row, World *world, bool healthy) {
+        scoped(reasons_done) ReasonList reasons = {0};
+        const char *name = world->service->name;
+        if (!world->to.version)
+                return;
+        (void)preflight_obstacles(world, &reasons, NULL);
+        (void)preflight_known(world, &reasons, NULL);
+        if (!healthy)
+                reason_add_unhealthy(&reasons, name, row->health);
+        js_set(row->object, "reasons", reasons_to_json(&reasons));
+        js_set_bool(row->object, "blocked", reasons.n > 0);
+        if (!reasons.n)
+                return;
+        str_replace_owned(&row->update, str_format("%s blocked", world->to.version));
+        for (size_t i = 0; i < reasons.n; i++) {
+                const Reason *reason = &reasons.items[i];
+                if (reason->code > REASON_RUN_WAITS) /* those have lines of their own */
+                        strv_addf(&row->lines, "%s: %s blocked: %s [%s]%s%s", name,
+                                world->to.version, reason->message, reason_code(reason->code),
+                                reason->hint ? ". " : "", reason->hint ? reason->hint : "");
+        }
+}
+
 static void add_person_lock(Row *row, const World *world) {
         scoped(person_lock_done) PersonLock lock = {0};
         bool held = false;
@@ -165,12 +194,14 @@ static bool look_at(App *app, const char *path, Row *row, Err *err) {
         row->object = json_object();
         row->service = str_copy(service->name);
         row->version = str_copy(world.from.version ? world.from.version : "?");
-        row->health = ask_health(&world, &now);
+        bool healthy = false;
+        row->health = ask_health(&world, &now, &healthy);
         add_offer(row, &world);
         add_last_run(row, &world);
         add_last_backup(row, &world);
         add_person_lock(row, &world);
         add_mismatch(row, &world, &now);
+        add_reasons(row, &world, healthy);
         js_set_str(row->object, "service", row->service);
         js_set_str(row->object, "version", row->version);
         js_set_str(row->object, "reference", world.from.reference);
@@ -256,6 +287,8 @@ int verb_status(App *app) {
 static void remember_offer(const World *world, const Release *newest) {
         scoped(js_freep) json_t *object = json_object();
         js_set_str(object, "newest", newest->version);
+        js_set_str(object, "version", newest->version);
+        js_set_str(object, "reference", newest->reference);
         js_set_str(object, "tag", newest->tag);
         js_set_int(object, "at", clock_wall_ms());
         (void)state_save(world->state, world->service->name, OFFERS_FILE, object, NULL);

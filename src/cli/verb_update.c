@@ -83,10 +83,25 @@ static void print_plan_lines(const Plan *plan) {
         table_print(&table, stdout);
 }
 
+static void print_reasons(const Plan *plan) {
+        scoped(free_str) char *text = reasons_text(&plan->reasons, "    ");
+        if (plan->reasons.n)
+                printf("  Blocked. In the way:\n%s", text);
+}
+
 static void print_plan(const App *app, const World *world, const Plan *plan) {
-        printf("%s   %s%s%.12s\n", plan->title, plan->to.tag, " ", plan->to.reference);
+        printf("%s", plan->title);
+        if (plan->to.reference)
+                printf("   %s %.12s", plan->to.tag, plan->to.reference);
+        putchar('\n');
+        print_reasons(plan);
         for (size_t i = 0; plan->notes && plan->notes[i]; i++)
                 printf("  Note: %s\n", plan->notes[i]);
+        if (!plan->n_lines) {
+                if (has(app, OPT_EXPLAIN))
+                        print_explanation(world->service);
+                return;
+        }
         putchar('\n');
         print_plan_lines(plan);
         putchar('\n');
@@ -109,7 +124,7 @@ static void print_plan(const App *app, const World *world, const Plan *plan) {
                "(rollback.data).\n");
         if (has(app, OPT_EXPLAIN))
                 print_explanation(world->service);
-        if (plan->story == &update_story)
+        if (plan->story == &update_story && !plan->reasons.n)
                 printf("  Plan %s. Run it: belay update %s %s --plan %s\n", plan->id,
                         world->service->name, plan->to.version, plan->id);
 }
@@ -151,6 +166,8 @@ static int show_plan(App *app, const World *world, const Plan *plan) {
         } else {
                 print_plan(app, world, plan);
         }
+        if (plan->reasons.n)
+                return reasons_exit_status(&plan->reasons);
         return is_update && has(app, OPT_EXIT_CODE) ? 10 : 0;
 }
 
@@ -187,7 +204,7 @@ int begin_run(App *app, json_t *request) {
         scoped(runner_started_done) RunnerStarted started = {0};
         follow_prepare();
         if (!runner_start(&app->state, request, &started, &err))
-                return app_fail(app, &err);
+                return app_refuse(app, &err, &started.reasons);
         if (started.nothing) {
                 json_t *object = json_object();
                 js_set_str(object, "nothing_to_do", started.nothing);
@@ -212,6 +229,12 @@ int begin_run(App *app, json_t *request) {
         return ask_person(app, started.run, follow_run(app, &follow));
 }
 
+/* --wait-lock: what there is to do is only known when the other run has ended. */
+static bool must_wait(const World *world, const Plan *plan) {
+        return world->options.wait_lock_ms && plan->reasons.n == 1 &&
+               plan->reasons.items[0].code == REASON_RUN_UNDER_WAY;
+}
+
 /* One question, before what interrupts service or discards data. */
 static bool confirmed(App *app, const World *world, const Plan *plan, bool *ret_yes, Err *err) {
         *ret_yes = true;
@@ -219,6 +242,9 @@ static bool confirmed(App *app, const World *world, const Plan *plan, bool *ret_
                 return true;
         if (!app->json && !app->quiet)
                 print_plan(app, world, plan);
+        if (must_wait(world, plan))
+                return app_ask(app, "Wait for its end, and then do it without asking again?",
+                        ret_yes, err);
         scoped(free_str) char *question = str_format("%s: %s is stopped for a moment%s. Go on?",
                 plan->title, world->service->name,
                 plan->data ? ", and its data replaced (what is there now is kept as salvage)" : "");
@@ -265,11 +291,14 @@ static int run_planned(App *app, const Wanted *wanted) {
                 return app_fail(app, &err);
         if (plan.nothing || has(app, OPT_DRY_RUN))
                 return show_plan(app, &world, &plan);
+        if (!must_wait(&world, &plan) && !plan_ok(&plan, &err))
+                return app_refuse(app, &err, &plan.reasons);
         Options options;
         if (!confirmed(app, &world, &plan, &yes, &err) || !read_options(app, &options, &err))
                 return app_fail(app, &err);
         /* What was agreed to is done, or nothing. */
-        const Wanted agreed = {wanted->make, wanted->what, wanted->version, plan.id};
+        const Wanted agreed = {wanted->make, wanted->what, wanted->version,
+                must_wait(&world, &plan) ? NULL : plan.id};
         return yes ? begin_run(
                              app, request_of(app, world.service->manifest_path, &agreed, &options))
                    : 0;

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "base/own.h"
+#include "base/str.h"
 
 typedef struct OptionName {
         const char *name;
@@ -21,6 +22,23 @@ static const OptionName names[] = {
         {"revert", offsetof(Options, revert)},
         {"restore", offsetof(Options, restore)},
 };
+
+/* "--even-if-bad" is the flag of even_if_bad. */
+static bool is_flag(const char *flag, const char *name) {
+        if (!str_starts(flag, "--"))
+                return false;
+        for (flag += 2; *flag && *name; flag++, name++)
+                if (*flag != (*name == '_' ? '-' : *name))
+                        return false;
+        return *flag == *name;
+}
+
+bool options_given(const Options *options, const char *flag) {
+        for (size_t i = 0; i < COUNT_OF(names); i++)
+                if (is_flag(flag, names[i].name))
+                        return *(const bool *)((const char *)options + names[i].offset);
+        return false;
+}
 
 json_t *options_to_json(const Options *options) {
         json_t *object = json_object();

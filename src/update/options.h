@@ -14,6 +14,8 @@ typedef struct Options {
         int64_t wait_lock_ms; /* 0: do not wait */
 } Options;
 
+/* Was "--even-if-bad" (or whatever) said? */
+bool options_given(const Options *options, const char *flag);
 json_t *options_to_json(const Options *options); /* only what is set; new reference */
 Options options_from_json(const json_t *object); /* what is absent is not set */
 

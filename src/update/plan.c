@@ -9,18 +9,25 @@
 #include "platform/file.h"
 #include "update/known.h"
 
-void plan_done(Plan *plan) {
-        free(plan->nothing);
-        free(plan->title);
-        release_done(&plan->from);
-        release_done(&plan->to);
+void plan_drop_lines(Plan *plan) {
         for (size_t i = 0; i < plan->n_lines; i++) {
                 free(plan->lines[i].instance);
                 free(plan->lines[i].text);
                 free(plan->lines[i].undo);
         }
         free(plan->lines);
+        plan->lines = NULL;
+        plan->n_lines = 0;
+}
+
+void plan_done(Plan *plan) {
+        free(plan->nothing);
+        free(plan->title);
+        release_done(&plan->from);
+        release_done(&plan->to);
+        plan_drop_lines(plan);
         strv_free(plan->notes);
+        reasons_done(&plan->reasons);
         free(plan->store);
         json_decref(plan->data);
         *plan = (Plan){0};
@@ -57,6 +64,8 @@ void plan_note(Plan *plan, const char *format, ...) {
         strv_push(&plan->notes, str_vformat(format, args));
         va_end(args);
 }
+
+bool plan_ok(const Plan *plan, Err *err) { return reasons_ok(&plan->reasons, plan->title, err); }
 
 static json_t *steps_to_json(const Plan *plan) {
         json_t *steps = json_array();
@@ -129,7 +138,9 @@ json_t *plan_to_json(const Plan *plan) {
                 js_set_str(object, "nothing_to_do", plan->nothing);
                 return object;
         }
-        js_set_str(object, "plan", plan->id);
+        js_set_bool(object, "blocked", plan->reasons.n > 0);
+        js_set(object, "reasons", reasons_to_json(&plan->reasons));
+        js_set_str(object, "plan", plan->n_lines ? plan->id : NULL);
         js_set_str(object, "kind", plan->story->kind);
         js_set(object, "from", release_to_json(&plan->from));
         js_set(object, "to", release_to_json(&plan->to));

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "engine/engine.h"
+#include "model/reason.h"
 #include "update/world.h"
 
 typedef struct PlanLine {
@@ -25,7 +26,8 @@ typedef struct Plan {
         Release from, to;
         PlanLine *lines;
         size_t n_lines;
-        Strv notes; /* whole sentences: warnings, what is skipped and why */
+        Strv notes;         /* whole sentences: warnings, what is skipped and why */
+        ReasonList reasons; /* what is in the way: then nothing is run, and there may be no lines */
         uint64_t bytes_needed, bytes_free;
         char *store;         /* where the backup goes */
         json_t *data;        /* rollback and restore: {"backup", "only"}; or NULL */
@@ -34,19 +36,23 @@ typedef struct Plan {
 } Plan;
 void plan_done(Plan *plan);
 
-/* The plan of an update to `wanted` (NULL: what the channel says). ERR_REFUSED with the reasons when
- * Belay looked and says no. Sets world->from and world->to. */
+/* The plan of an update to `wanted` (NULL: what the channel says). Sets world->from and world->to. True
+ * also when Belay looked and says no: then plan->reasons say why, here and below (plan_ok). False: it could
+ * not look. */
 bool plan_update(World *world, const char *wanted, Plan *ret, Err *err);
 /* The plan of a rollback to the previous version (or `wanted`). */
 bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err);
 /* The plan of putting a backup's data back under the version that runs (or the backup's own). */
 bool plan_restore(World *world, const char *backup, const char *only, Plan *ret, Err *err);
 
+/* True when nothing is in the way; else the reasons as an error. */
+bool plan_ok(const Plan *plan, Err *err);
 /* The payload of the PLAN record. New reference. */
 json_t *plan_to_record(const Plan *plan, const World *world);
 json_t *plan_to_json(const Plan *plan);
 
 /* -- for those who make plans -- */
+void plan_drop_lines(Plan *plan);
 void plan_add(Plan *plan, const Step *step, char *instance, char *text, const char *undo);
 void plan_note(Plan *plan, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void plan_seal(Plan *plan, const World *world); /* computes the id */

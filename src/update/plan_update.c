@@ -203,11 +203,42 @@ static bool refuse_if_unsure(const World *world, Err *err) {
                 return true;
         err_fail(err, ERR_PERSON, "the checkout is at %s, but run #%u needs a person",
                 world->to.version, newest.number);
+        err_reason(err, reason_code(REASON_NEEDS_PERSON));
         return err_hint(err,
                 "Look at `belay report %u` and `belay status %s`; `belay update %s %s --reinstall` "
-                "then makes it "
-                "whole.",
+                "then makes it whole.",
                 newest.number, name, name, world->to.version);
+}
+
+/* -- what is in the way -- */
+
+/* Between two versions nothing true can be said of the next: the open run is the only reason then. */
+static bool look_for_obstacles(const World *world, Plan *plan, bool *ret_stop, Err *err) {
+        plan->title = str_copy(world->service->name);
+        if (!preflight_obstacles(world, &plan->reasons, err))
+                return false;
+        *ret_stop = plan->reasons.n && plan->reasons.items[0].code != REASON_LOCKED;
+        return true;
+}
+
+static void set_title(Plan *plan, const World *world, const char *kind) {
+        str_replace_owned(&plan->title,
+                str_format("%s %s → %s%s", world->service->name,
+                        world->from.version ? world->from.version : "?", world->to.version, kind));
+}
+
+/* What came up while looking is a reason like others. That the network is away, too, is not what a person
+ * has to know first when there is one. */
+static bool end_blocked(Plan *plan, Preflight *preflight, Err *err) {
+        bool known = plan->reasons.n + preflight->reasons.n > 0;
+        bool same = err->code == ERR_USAGE && preflight->reasons.n > 0; /* of settings: is one */
+        bool away = err->code == ERR_REMOTE || err->code == ERR_TIMEOUT;
+        reasons_move(&plan->reasons, &preflight->reasons);
+        if (!same && !(known && away) && !reasons_take_err(&plan->reasons, err))
+                return err_context(err, "%s", plan->title);
+        err_clear(err);
+        plan_drop_lines(plan);
+        return true;
 }
 
 static bool nothing_to_do(Plan *plan, const World *world) {
@@ -256,25 +287,35 @@ static bool fix_source(World *world, const char *wanted, Plan *plan, Err *err) {
         return true;
 }
 
-bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
-        scoped(preflight_done) Preflight preflight = {0};
-        Plan *plan = ret;
-        *plan = (Plan){.story = &update_story, .downtime_ms = -1};
+static bool aim(World *world, const char *wanted, Plan *plan, Err *err) {
         if (!world_look(world, err) || !fix_source(world, wanted, plan, err) ||
                 !world->source->resolve(&world->source_at, wanted, &world->from, &world->to, err) ||
                 !refuse_if_unsure(world, err))
-                return err_context(err, "%s", world->service->name);
+                return false;
         release_copy(&plan->from, &world->from);
         release_copy(&plan->to, &world->to);
-        plan->title = str_format("%s %s → %s", world->service->name,
-                world->from.version ? world->from.version : "?", world->to.version);
+        set_title(plan, world, "");
+        return true;
+}
+
+bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
+        scoped(preflight_done) Preflight preflight = {0};
+        scoped(err_clear) Err why = {0};
+        bool stop = false;
+        Plan *plan = ret;
+        *plan = (Plan){.story = &update_story, .downtime_ms = -1};
+        if (!look_for_obstacles(world, plan, &stop, err) || stop)
+                return stop;
+        if (!aim(world, wanted, plan, &why))
+                return end_blocked(plan, &preflight, &why) || (err_move(err, &why), false);
         if (nothing_to_do(plan, world))
                 return true;
-        if (!world->source->fetch(&world->source_at, &world->to, err) ||
-                !preflight_look(world, true, &preflight, err) ||
-                !preflight_ok(&preflight, plan->title, err) || !keep_preflight(world, &preflight) ||
-                !lay_out_update(world, plan, &preflight, err))
-                return false;
+        if (!world->source->fetch(&world->source_at, &world->to, &why) ||
+                !preflight_look(world, true, &preflight, &why) ||
+                !keep_preflight(world, &preflight) ||
+                !lay_out_update(world, plan, &preflight, &why))
+                return end_blocked(plan, &preflight, &why) || (err_move(err, &why), false);
+        reasons_move(&plan->reasons, &preflight.reasons);
         plan_seal(plan, world);
         return true;
 }
@@ -290,6 +331,7 @@ static bool find_way_back(World *world, const char *wanted, char **ret_backup, E
         const Release *previous = &installed.previous;
         if (!wanted && !previous->reference) {
                 err_fail(err, ERR_REFUSED, "%s has no version that Belay could go back to", name);
+                err_reason(err, reason_code(REASON_NO_VERSION_BEFORE));
                 return err_hint(err,
                         "`belay update %s VERSION --allow-downgrade` goes to an older one.", name);
         }
@@ -309,6 +351,7 @@ static bool find_way_back(World *world, const char *wanted, char **ret_backup, E
 static bool refuse_no_backup(const World *world, Err *err) {
         err_fail(err, ERR_REFUSED, "there is no backup of %s %s to restore", world->service->name,
                 world->to.version);
+        err_reason(err, reason_code(REASON_NO_BACKUP));
         return err_hint(err,
                 "`belay backup list %s` shows what there is; --revert leaves the data as it is.",
                 world->service->name);
@@ -388,26 +431,30 @@ bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err) {
         scoped(preflight_done) Preflight preflight = {0};
         scoped(free_str) char *backup = NULL;
         bool restore = false;
+        scoped(err_clear) Err why = {0};
+        bool stop = false;
         Plan *plan = ret;
         *plan = (Plan){.story = &rollback_story, .downtime_ms = -1};
-        if (!world_look(world, err) || !find_way_back(world, wanted, &backup, err))
-                return err_context(err, "%s", world->service->name);
+        if (!look_for_obstacles(world, plan, &stop, err) || stop)
+                return stop;
+        if (!world_look(world, &why) || !find_way_back(world, wanted, &backup, &why))
+                return end_blocked(plan, &preflight, &why) || (err_move(err, &why), false);
         release_copy(&plan->from, &world->from);
         release_copy(&plan->to, &world->to);
-        plan->title = str_format("%s %s → %s (rollback)", world->service->name,
-                world->from.version ? world->from.version : "?", world->to.version);
+        set_title(plan, world, " (rollback)");
         if (nothing_to_do(plan, world))
                 return true;
         /* A person asks for it: that it is older, was bad or runs badly now is why. */
         world->options.allow_downgrade = world->options.even_if_bad =
                 world->options.accept_breaking = true;
         world->options.accept_unhealthy = world->options.no_migrations = true;
-        if (!choose_data(world, backup, &restore, &plan->notes, err) ||
-                !world->source->fetch(&world->source_at, &world->to, err) ||
-                !preflight_look(world, true, &preflight, err) ||
-                !preflight_ok(&preflight, plan->title, err) || !keep_preflight(world, &preflight) ||
-                !lay_out_rollback(world, plan, &preflight, restore ? backup : NULL, err))
-                return false;
+        if (!choose_data(world, backup, &restore, &plan->notes, &why) ||
+                !world->source->fetch(&world->source_at, &world->to, &why) ||
+                !preflight_look(world, true, &preflight, &why) ||
+                !keep_preflight(world, &preflight) ||
+                !lay_out_rollback(world, plan, &preflight, restore ? backup : NULL, &why))
+                return end_blocked(plan, &preflight, &why) || (err_move(err, &why), false);
+        reasons_move(&plan->reasons, &preflight.reasons);
         plan_seal(plan, world);
         return true;
 }
@@ -421,6 +468,7 @@ static bool refuse_other_version(const World *world, const BackupInfo *info, Err
                 return true;
         err_fail(err, ERR_REFUSED, "backup %s is of %s %s, and %s is installed", info->name, name,
                 info->version, world->from.version);
+        err_reason(err, reason_code(REASON_OTHER_VERSION));
         return err_hint(err,
                 "`belay rollback %s --to %s` goes back with the data; --allow-downgrade restores "
                 "it under "
@@ -460,20 +508,25 @@ bool plan_restore(World *world, const char *backup, const char *only, Plan *ret,
         scoped(backup_info_done) BackupInfo info = {0};
         scoped(runtime_status_done) RuntimeStatus now = {0};
         scoped(preflight_done) Preflight nothing = {0};
+        scoped(err_clear) Err why = {0};
+        bool stop = false;
         Plan *plan = ret;
         *plan = (Plan){.story = &restore_story, .downtime_ms = -1};
-        if (!world_look(world, err) ||
-                !backup_find(world_store(world), world->service->name, backup, &info, err) ||
-                !refuse_other_version(world, &info, err) ||
-                !refuse_unknown_content(world, &info, only, err) ||
-                !world->runtime->inspect(&world->runtime_at, &now, err) ||
-                !backups_plan(world, err))
-                return err_context(err, "%s", world->service->name);
+        if (!look_for_obstacles(world, plan, &stop, err) || stop)
+                return stop;
+        if (!world_look(world, &why) ||
+                !backup_find(world_store(world), world->service->name, backup, &info, &why) ||
+                !refuse_other_version(world, &info, &why) ||
+                !refuse_unknown_content(world, &info, only, &why) ||
+                !world->runtime->inspect(&world->runtime_at, &now, &why) ||
+                !backups_plan(world, &why))
+                return end_blocked(plan, &nothing, &why) || (err_move(err, &why), false);
         release_copy(&world->to, &world->from);
         release_copy(&plan->from, &world->from);
         release_copy(&plan->to, &world->from);
-        plan->title = str_format("%s %s, data of %s", world->service->name,
-                world->from.version ? world->from.version : "?", info.name);
+        str_replace_owned(
+                &plan->title, str_format("%s %s, data of %s", world->service->name,
+                                      world->from.version ? world->from.version : "?", info.name));
         lay_out_restore(world, plan, &info, only, now.running);
         add_notes(plan, world, &nothing, true);
         plan_seal(plan, world);

@@ -10,48 +10,85 @@
 #include "model/environment.h"
 #include "update/backups.h"
 #include "update/known.h"
+#include "update/runs.h"
 #include "update/settings.h"
 
-static void refuse(Preflight *preflight, char *owned_reason, char *owned_hint) {
-        strv_push(&preflight->refusals, owned_reason);
-        strv_push(&preflight->hints, owned_hint ? owned_hint : str_copy(""));
+/* What a lower room says no to, under a code of its own unless it named one. False: another failure. */
+static bool take_refusal(Preflight *preflight, ReasonCode code, Err *err) {
+        if (err->code != ERR_REFUSED && err->code != ERR_USAGE)
+                return false;
+        if (err->reason)
+                code = reason_find(err->reason);
+        reason_add(&preflight->reasons, code, 0, err->hint, "%s", err->message);
+        err_clear(err);
+        return true;
 }
 
 /* -- the target: bad, older, breaking -- */
 
-static bool look_at_target(World *world, Preflight *preflight, Err *err) {
+static bool look_at_target(const World *world, ReasonList *reasons, Err *err) {
         const char *name = world->service->name, *from = world->from.version,
                    *to = world->to.version;
-        const Options *options = &world->options;
-        scoped(free_str) char *why = NULL;
-        preflight->points += 3;
+        scoped(free_str) char *why = NULL, *hint = NULL;
         if (!bad_find(world->state, name, world->to.reference, &why, err))
                 return false;
-        if (why && !options->even_if_bad)
-                refuse(preflight,
-                        str_format(
-                                "%s (%.7s) is remembered as bad: %s", to, world->to.reference, why),
-                        str_format("`belay update %s %s --even-if-bad` tries it again.", name, to));
+        hint = str_format("`belay update %s %s --even-if-bad` tries it again.", name, to);
+        if (why)
+                reason_add(reasons, REASON_BAD_VERSION, 0, hint,
+                        "%s (%.7s) is remembered as bad: %s", to, world->to.reference, why);
         bool ordered = false;
         int order = from ? version_text_compare(to, from, &ordered) : 0;
-        if (ordered && order < 0 && !options->allow_downgrade)
-                refuse(preflight, str_format("%s is older than %s, which is installed", to, from),
-                        str_format("The data may be too new for it. `belay rollback %s` goes back "
-                                   "with the data; "
-                                   "--allow-downgrade goes there with the data as it is.",
-                                name));
-        if (from && order > 0 && version_is_breaking(from, to) && !options->accept_breaking)
-                refuse(preflight,
-                        str_format("%s to %s may break what uses it (a %s step)", from, to,
-                                version_step(from, to)),
-                        str_copy("Read its notes, then add --accept-breaking."));
+        str_replace_owned(&hint,
+                str_format("The data may be too new for it. `belay rollback %s` goes back with the "
+                           "data; --allow-downgrade goes there with the data as it is.",
+                        name));
+        if (ordered && order < 0)
+                reason_add(reasons, REASON_DOWNGRADE, 0, hint,
+                        "%s is older than %s, which is installed", to, from);
+        if (from && order > 0 && version_is_breaking(from, to))
+                reason_add(reasons, REASON_BREAKING, 0,
+                        "Read its notes, then add --accept-breaking.",
+                        "%s to %s may break what uses it (a %s step)", from, to,
+                        version_step(from, to));
         return true;
+}
+
+static bool look_at_person_lock(const World *world, ReasonList *reasons, Err *err) {
+        const char *name = world->service->name;
+        scoped(person_lock_done) PersonLock lock = {0};
+        bool held = false;
+        if (!person_lock_get(world->state, name, &lock, &held, err))
+                return false;
+        if (!held)
+                return true;
+        scoped(free_str) char *since = time_text(lock.since_ms);
+        scoped(free_str) char *hint = str_format("`belay unlock %s` lifts it.", name);
+        reason_add(reasons, REASON_LOCKED, lock.until_ms, hint, "%s is locked by %s since %s: %s",
+                name, lock.user ? lock.user : "a person", since, lock.reason);
+        return true;
+}
+
+bool preflight_obstacles(const World *world, ReasonList *reasons, Err *err) {
+        return run_obstacle(world->state, world->service->name, reasons, err) &&
+               look_at_person_lock(world, reasons, err);
+}
+
+bool preflight_known(const World *world, ReasonList *reasons, Err *err) {
+        return look_at_target(world, reasons, err);
 }
 
 /* -- the service: does it run, and well? -- */
 
 static char *first_reason(const ChecksOutcome *health) {
         return str_copy(health->reason ? health->reason : "its checks do not pass");
+}
+
+void reason_add_unhealthy(ReasonList *reasons, const char *service, const char *why) {
+        scoped(free_str) char *hint = str_format(
+                "`belay start %s` or `belay logs %s` first; --accept-unhealthy updates it all the "
+                "same.",
+                service, service);
+        reason_add(reasons, REASON_UNHEALTHY, 0, hint, "%s is not healthy now: %s", service, why);
 }
 
 static bool look_at_health(World *world, bool ask_checks, Preflight *preflight, Err *err) {
@@ -75,15 +112,8 @@ static bool look_at_health(World *world, bool ask_checks, Preflight *preflight, 
                 err_move(err, &bad);
                 return false;
         }
-        if (why && world->options.accept_unhealthy)
-                strv_push(&preflight->warnings,
-                        str_format("%s is not healthy now: %s", world->service->name, why));
-        else if (why)
-                refuse(preflight,
-                        str_format("%s is not healthy now: %s", world->service->name, why),
-                        str_format("`belay start %s` or `belay logs %s` first; --accept-unhealthy "
-                                   "updates it all the same.",
-                                world->service->name, world->service->name));
+        if (why)
+                reason_add_unhealthy(&preflight->reasons, world->service->name, why);
         if (preflight->status.restarts)
                 strv_push(&preflight->warnings,
                         str_format("its keeper has restarted it %u times since it was started",
@@ -96,13 +126,8 @@ static bool look_at_health(World *world, bool ask_checks, Preflight *preflight, 
 
 static bool look_at_runtime(World *world, Preflight *preflight, Err *err) {
         preflight->points += 2;
-        if (!looking_open(world, &world->to, &preflight->looking, err)) {
-                if (err->code != ERR_REFUSED)
-                        return false;
-                refuse(preflight, str_copy(err->message), str_copy(err->hint));
-                err_clear(err);
-                return true;
-        }
+        if (!looking_open(world, &world->to, &preflight->looking, err))
+                return take_refusal(preflight, REASON_RUNTIME, err);
         scoped(runtime_description_done) RuntimeDescription is = {0};
         const RuntimeContext whole = world_runtime_whole(world);
         if (!world->runtime->describe(&whole, &is, err))
@@ -110,8 +135,9 @@ static bool look_at_runtime(World *world, Preflight *preflight, Err *err) {
         for (size_t i = 0; is.warnings && is.warnings[i]; i++)
                 strv_add(&preflight->warnings, is.warnings[i]);
         if (is.port_taken_by)
-                refuse(preflight, str_format("port %u is held by %s", is.port, is.port_taken_by),
-                        str_copy("Stop that program, or give the service another port."));
+                reason_add(&preflight->reasons, REASON_PORT_TAKEN, 0,
+                        "Stop that program, or give the service another port.",
+                        "port %u is held by %s", is.port, is.port_taken_by);
         return true;
 }
 
@@ -125,7 +151,8 @@ static bool look_at_source(World *world, Preflight *preflight, Err *err) {
         for (size_t i = 0; i < findings.n; i++) {
                 const SourceFinding *finding = &findings.items[i];
                 if (finding->level == FINDING_REFUSAL)
-                        refuse(preflight, str_copy(finding->message), str_copy(finding->hint));
+                        reason_add(&preflight->reasons, reason_find(finding->code), 0,
+                                finding->hint, "%s", finding->message);
                 else
                         strv_add(&preflight->warnings, finding->message);
         }
@@ -146,18 +173,18 @@ static bool look_at_backup(World *world, Preflight *preflight, Err *err) {
                 return false;
         const BackupPlan *plan = &world->backup_plan;
         for (size_t i = 0; plan->refusals && plan->refusals[i]; i++)
-                refuse(preflight, str_copy(plan->refusals[i]), NULL);
+                reason_add(&preflight->reasons, REASON_BACKUP, 0, NULL, "%s", plan->refusals[i]);
         for (size_t i = 0; plan->warnings && plan->warnings[i]; i++)
                 strv_add(&preflight->warnings, plan->warnings[i]);
         if (plan->store_needs <= plan->store_free)
                 return true;
         scoped(free_str) char *needs = bytes_text(plan->store_needs);
         scoped(free_str) char *has = bytes_text(plan->store_free);
-        refuse(preflight,
-                str_format(
-                        "the backup needs %s in '%s', which has %s free", needs, plan->store, has),
+        scoped(free_str) char *hint =
                 str_format("`belay backup prune %s` removes old ones; or name another store.",
-                        world->service->name));
+                        world->service->name);
+        reason_add(&preflight->reasons, REASON_NO_ROOM, 0, hint,
+                "the backup needs %s in '%s', which has %s free", needs, plan->store, has);
         return true;
 }
 
@@ -170,12 +197,11 @@ static void look_at_secrets(World *world, Preflight *preflight) {
                         if (value->from != VALUE_ENV ||
                                 environment_get(preflight->looking.env, value->text))
                                 continue;
-                        refuse(preflight,
-                                str_format("the check '%s' needs '%s', which is in no env file",
-                                        world->service->checks[i].title, value->text),
-                                str_copy("A rollback after a power cut has no other environment: "
-                                         "put it into the env "
-                                         "file, or use file:PATH."));
+                        reason_add(&preflight->reasons, REASON_SECRET_NEEDED, 0,
+                                "A rollback after a power cut has no other environment: put it "
+                                "into the env file, or use file:PATH.",
+                                "the check '%s' needs '%s', which is in no env file",
+                                world->service->checks[i].title, value->text);
                 }
 }
 
@@ -187,13 +213,8 @@ static bool look_at_configuration(World *world, Preflight *preflight, Err *err) 
                 return true;
         if (!settings_expand(world, &world->to, &settings, err))
                 return false;
-        if (config_explain(&settings.change, &text, err))
-                return true;
-        if (err->code != ERR_REFUSED && err->code != ERR_USAGE)
-                return false;
-        refuse(preflight, str_copy(err->message), str_copy(err->hint));
-        err_clear(err);
-        return true;
+        return config_explain(&settings.change, &text, err) ||
+               take_refusal(preflight, REASON_CONFIGURATION, err);
 }
 
 /* -- migrations -- */
@@ -214,46 +235,41 @@ static bool look_at_migrations(World *world, Preflight *preflight, Err *err) {
         const MigrateContext context = looking_migrate(world, &preflight->looking);
         const MigrateTree target = {.paths = paths, .read = read_target, .context = world};
         if (!migrate_list(&context, &target, &preflight->migrations, err))
-                return false;
+                return take_refusal(preflight, REASON_MIGRATIONS, err);
         for (size_t i = 0; preflight->migrations.warnings && preflight->migrations.warnings[i]; i++)
                 strv_add(&preflight->warnings, preflight->migrations.warnings[i]);
-        if (!world->options.no_migrations && !migrate_refuse_changed(&preflight->migrations, err)) {
-                refuse(preflight, str_copy(err->message), str_copy(err->hint));
-                err_clear(err);
-        }
+        if (!migrate_refuse_changed(&preflight->migrations, err) &&
+                !take_refusal(preflight, REASON_MIGRATION_CHANGED, err))
+                return false;
         size_t pending = 0;
         for (size_t i = 0; i < preflight->migrations.n; i++)
                 pending += migration_pending(&preflight->migrations.items[i]);
-        if (pending && world->options.no_backup && !world->options.no_migrations)
-                refuse(preflight,
-                        str_format("%zu migrations are pending, and without a backup they cannot "
-                                   "be undone",
-                                pending),
-                        str_copy("Leave --no-backup out, or add --no-migrations."));
+        if (pending && world->options.no_backup)
+                reason_add(&preflight->reasons, REASON_NOT_UNDOABLE, 0,
+                        "Leave --no-backup out, or add --no-migrations.",
+                        "%zu migrations are pending, and without a backup they cannot be undone",
+                        pending);
         return true;
 }
 
-bool preflight_look(World *world, bool ask_checks, Preflight *ret, Err *err) {
-        return look_at_target(world, ret, err) && look_at_runtime(world, ret, err) &&
-               look_at_health(world, ask_checks, ret, err) && look_at_source(world, ret, err) &&
-               look_at_configuration(world, ret, err) && look_at_backup(world, ret, err) &&
-               look_at_migrations(world, ret, err) && (look_at_secrets(world, ret), true);
+static bool option_given(const void *context, const char *option) {
+        return options_given(context, option);
 }
 
-bool preflight_ok(const Preflight *preflight, const char *title, Err *err) {
-        if (!preflight->refusals)
-                return true;
-        scoped(str_done) Str more = {0};
-        for (size_t i = 1; preflight->refusals[i]; i++) {
-                str_addf(&more, "%s%s", i == 1 ? "Also: " : "      ", preflight->refusals[i]);
-                str_addf(&more, preflight->hints[i][0] ? ". %s\n" : "\n", preflight->hints[i]);
-        }
-        err_fail(err, ERR_REFUSED, "%s: %s", title, preflight->refusals[0]);
-        const char *hint = preflight->hints[0];
-        if (hint[0] || more.len)
-                err_hint(err, "%s%s%s", hint, hint[0] && more.len ? "\n" : "",
-                        more.text ? more.text : "");
-        return false;
+static bool look_at_known(World *world, Preflight *preflight, Err *err) {
+        preflight->points += 3;
+        return preflight_known(world, &preflight->reasons, err);
+}
+
+bool preflight_look(World *world, bool ask_checks, Preflight *ret, Err *err) {
+        if (!look_at_known(world, ret, err) || !look_at_runtime(world, ret, err) ||
+                !look_at_health(world, ask_checks, ret, err) || !look_at_source(world, ret, err) ||
+                !look_at_configuration(world, ret, err) || !look_at_backup(world, ret, err) ||
+                !look_at_migrations(world, ret, err))
+                return false;
+        look_at_secrets(world, ret);
+        reasons_waive(&ret->reasons, option_given, &world->options, &ret->warnings);
+        return true;
 }
 
 static json_t *texts(char *const *v) {
@@ -272,8 +288,7 @@ json_t *preflight_to_json(const Preflight *preflight) {
 }
 
 void preflight_done(Preflight *preflight) {
-        strv_free(preflight->refusals);
-        strv_free(preflight->hints);
+        reasons_done(&preflight->reasons);
         strv_free(preflight->warnings);
         strv_free(preflight->passed);
         migration_list_done(&preflight->migrations);

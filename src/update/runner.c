@@ -97,12 +97,14 @@ static bool answer(json_t *line) {
         return heard;
 }
 
-static int answer_refused(const Err *err) {
+static int answer_refused(const Err *err, const ReasonList *reasons) {
         json_t *error = json_object(), *line = json_object();
         js_set_str(error, "code", err_name(err->code));
         js_set_str(error, "message", err->message);
         js_set_str(error, "hint", err->hint);
+        js_set_str(error, "reason", err->reason);
         js_set(line, "error", error);
+        js_set(line, "reasons", reasons_to_json(reasons));
         (void)answer(line);
         return err_exit_status(err->code);
 }
@@ -124,20 +126,6 @@ static bool take_locks(Runner *runner, int64_t wait_ms, Err *err) {
                 !lock_take_directory(service->directory, wait_ms, &runner->directory_lock, err))
                 return err_context(err, "%s", service->name);
         return true;
-}
-
-static bool refuse_person_lock(Runner *runner, Err *err) {
-        const char *name = runner->world.service->name;
-        scoped(person_lock_done) PersonLock lock = {0};
-        bool held = false;
-        if (!person_lock_get(runner->state, name, &lock, &held, err))
-                return false;
-        if (!held)
-                return true;
-        scoped(free_str) char *since = time_text(lock.since_ms);
-        err_fail(err, ERR_LOCKED, "%s is locked by %s since %s: %s", name,
-                lock.user ? lock.user : "a person", since, lock.reason);
-        return err_hint(err, "`belay unlock %s` lifts it.", name);
 }
 
 /* ---- beginning ---- */
@@ -170,6 +158,7 @@ static bool check_plan_id(const Runner *runner, Err *err) {
                 return true;
         err_fail(err, ERR_REFUSED, "plan %s is out of date: the plan would now be %s", wanted,
                 runner->plan.id);
+        err_reason(err, reason_code(REASON_PLAN_CHANGED));
         return err_hint(err, "Look at `belay plan %s` again.", runner->world.service->name);
 }
 
@@ -247,15 +236,14 @@ static bool prepare_new(Runner *runner, Err *err) {
         if (!load_service(runner, err))
                 return false;
         runner->world.options = options;
-        return take_locks(runner, options.wait_lock_ms, err) && refuse_person_lock(runner, err) &&
-               run_refuse_open(runner->state, runner->world.service->name, true, err) &&
-               make_plan(runner, err) && check_plan_id(runner, err);
+        return take_locks(runner, options.wait_lock_ms, err) && make_plan(runner, err) &&
+               plan_ok(&runner->plan, err) && check_plan_id(runner, err);
 }
 
 static int run_new(Runner *runner) {
         scoped(err_clear) Err err = {0};
         if (!prepare_new(runner, &err))
-                return answer_refused(&err);
+                return answer_refused(&err, &runner->plan.reasons);
         if (runner->plan.nothing) {
                 json_t *line = json_object();
                 js_set_str(line, "nothing", runner->plan.nothing);
@@ -263,7 +251,7 @@ static int run_new(Runner *runner) {
                 return 0;
         }
         if (!begin_run(runner, &err))
-                return answer_refused(&err);
+                return answer_refused(&err, &runner->plan.reasons);
         add_run_event(runner);
         if (!answer(answer_run(runner->world.run)))
                 cancel_wish.requested = 2;
@@ -354,17 +342,17 @@ static int run_recovery(Runner *runner) {
         scoped(err_clear) Err err = {0};
         unsigned run = (unsigned)js_int(runner->request, "run", 0);
         if (!prepare_recovery(runner, run, &err))
-                return answer_refused(&err);
+                return answer_refused(&err, &runner->plan.reasons);
         const Story *story = story_of(js_str(runner->run_state.plan, "kind"));
         if (!story) {
                 err_fail(&err, ERR_REFUSED, "run #%u is of a kind that this build does not know",
                         run);
-                return answer_refused(&err);
+                return answer_refused(&err, &runner->plan.reasons);
         }
         (void)runner->world.runtime->ensure(&runner->world.runtime_at, NULL);
         RunWish wish = wish_of(runner, run);
         if (wish == WISH_ACCEPT && !may_accept(runner, run, &err))
-                return answer_refused(&err);
+                return answer_refused(&err, &runner->plan.reasons);
         (void)answer(answer_run(run));
         Engine engine = engine_of(runner, story);
         scoped(run_outcome_done) RunOutcome outcome = {0};
@@ -395,7 +383,7 @@ int runner_main(const State *state) {
         };
         runner.request = read_request(&err);
         if (!runner.request)
-                return answer_refused(&err);
+                return answer_refused(&err, &runner.plan.reasons);
         if (str_equal(js_str(runner.request, "do"), "recover"))
                 return run_recovery(&runner);
         return run_new(&runner);
@@ -405,6 +393,7 @@ int runner_main(const State *state) {
 
 void runner_started_done(RunnerStarted *started) {
         free(started->nothing);
+        reasons_done(&started->reasons);
         *started = (RunnerStarted){0};
 }
 
@@ -458,7 +447,10 @@ static bool take_answer(const char *line, RunnerStarted *ret, Err *err) {
                 return true;
         }
         const char *message = js_str(error, "message"), *hint = js_str(error, "hint");
+        const char *reason = js_str(error, "reason");
+        (void)reasons_from_json(js_get(answer_line, "reasons"), &ret->reasons);
         err_fail(err, err_code_of_name(js_str(error, "code")), "%s", message ? message : "refused");
+        err_reason(err, reason ? reason_code(reason_find(reason)) : NULL);
         return hint ? err_hint(err, "%s", hint) : false;
 }
 
@@ -477,18 +469,15 @@ bool runner_start(const State *state, json_t *request, RunnerStarted *ret, Err *
         char *const argv[] = {program, (char[]){"--state"}, state->root, (char[]){"runner"}, NULL};
         const Detached what = {
                 .argv = argv, .stdin_fd = in_read, .stdout_fd = out_write, .stderr_fd = -1};
-        RunnerStarted started = {0};
-        if (!process_start_detached(&what, &started.process, err) ||
-                !send_request(in_write, owned, err))
+        ProcessId process = {0};
+        if (!process_start_detached(&what, &process, err) || !send_request(in_write, owned, err))
                 return err_context(err, "starting the runner");
         close_fd(&in_write);
         close_fd(&out_write);
         in_write = out_write = -1;
         scoped(free_str) char *line = read_answer(out_read);
-        if (!take_answer(line, &started, err))
-                return false;
-        *ret = started;
-        return true;
+        ret->process = process;
+        return take_answer(line, ret, err);
 }
 
 static bool write_wish(const State *state, unsigned run, int signal, Err *err) {

@@ -18,16 +18,19 @@
 #include "base/err.h"
 #include "base/js.h"
 #include "journal/state.h"
+#include "model/reason.h"
 #include "platform/process.h"
 
 typedef struct RunnerStarted {
-        unsigned run;  /* 0: nothing had to be done; `nothing` says why */
-        char *nothing; /* "notes is at 1.2.0 already"; owned */
+        unsigned run;       /* 0: nothing had to be done; `nothing` says why */
+        char *nothing;      /* "notes is at 1.2.0 already"; owned */
+        ReasonList reasons; /* why not, when it was refused */
         ProcessId process;
 } RunnerStarted;
 void runner_started_done(RunnerStarted *started);
 
-/* Starts it and waits until it has begun a run or refused. Takes `request`. */
+/* Starts it and waits until it has begun a run or refused. Takes `request`. *ret is empty, and to be freed also
+ * when this fails: it then has the reasons. */
 bool runner_start(const State *state, json_t *request, RunnerStarted *ret, Err *err);
 
 /* The hidden verb `runner`: reads the request from standard input, answers one line on standard output,

@@ -162,10 +162,12 @@ static bool refuse(const Run *run, const char *service, Err *err) {
         unsigned n = run->number;
         if (run->damaged) {
                 err_fail(err, ERR_PERSON, "the journal of run #%u is damaged: %s", n, run->why);
+                err_reason(err, reason_code(REASON_RUN_DAMAGED));
                 return err_hint(err, "Look at `belay show %u`, then move its directory away.", n);
         }
         if (run->state.waiting) {
                 err_fail(err, ERR_INTERRUPTED, "run #%u of %s waits for a person", n, service);
+                err_reason(err, reason_code(REASON_RUN_WAITS));
                 return err_hint(err,
                         "`belay accept %u` keeps the new version, `belay cancel %u` rolls it back.",
                         n, n);
@@ -183,4 +185,22 @@ bool run_refuse_open(const State *state, const char *service, bool damaged_too, 
                 return false;
         bool in_the_way = newest.damaged ? damaged_too : newest.state.end == RUN_OPEN;
         return !found || !in_the_way || refuse(&newest, service, err);
+}
+
+bool run_obstacle(const State *state, const char *service, ReasonList *reasons, Err *err) {
+        scoped(run_done) Run newest = {0};
+        bool found = false;
+        if (!run_newest(state, service, &newest, &found, err))
+                return false;
+        if (!found || (!newest.damaged && newest.state.end != RUN_OPEN))
+                return true;
+        if (newest.damaged || newest.state.waiting || !run_owner_alive(&newest)) {
+                (void)refuse(&newest, service, err);
+                return reasons_take_err(reasons, err);
+        }
+        scoped(free_str) char *hint = str_format(
+                "`belay resume %u` follows it; --wait-lock 15m waits for its end.", newest.number);
+        reason_add(reasons, REASON_RUN_UNDER_WAY, 0, hint, "run #%u of %s is under way",
+                newest.number, service);
+        return true;
 }

@@ -9,6 +9,7 @@
 #include "journal/journal.h"
 #include "journal/run_state.h"
 #include "journal/state.h"
+#include "model/reason.h"
 
 typedef struct Run {
         unsigned number;
@@ -38,6 +39,8 @@ char *run_state_text(const Run *run);
 const StepRecord *run_failed_step(const RunState *state);
 const StepRecord *run_open_step(const RunState *state);
 
+/* Adds the open run that is in the way of a new one, if there is one. */
+bool run_obstacle(const State *state, const char *service, ReasonList *reasons, Err *err);
 /* ERR_INTERRUPTED while a run of the service is open; with `damaged_too` ERR_PERSON when the journal of its
  * newest cannot be trusted. */
 bool run_refuse_open(const State *state, const char *service, bool damaged_too, Err *err);

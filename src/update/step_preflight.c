@@ -13,7 +13,8 @@ static bool preflight_apply(StepContext *context, Err *err) {
         scoped(preflight_done) Preflight preflight = {0};
         scoped(free_str) char *title = str_format("%s %s to %s", world->service->name,
                 world->from.version ? world->from.version : "?", world->to.version);
-        if (!preflight_look(world, true, &preflight, err) || !preflight_ok(&preflight, title, err))
+        if (!preflight_look(world, true, &preflight, err) ||
+                !reasons_ok(&preflight.reasons, title, err))
                 return false;
         scoped(js_freep) json_t *seen = preflight_to_json(&preflight);
         json_object_update(context->observed, seen);

@@ -230,6 +230,7 @@ static bool no_such_version(
         const GitSpec *git = &context->service->git;
         scoped(free_str) char *names = nearest_names(wanted, offers);
         err_fail(err, ERR_REFUSED, "the remote '%s' has no version '%s'", git->remote, wanted);
+        err_reason(err, "no-such-version");
         if (!*names)
                 return err_hint(err, "It offers no tag that matches '%s' at all.",
                         git->tags ? git->tags : "*");
@@ -241,6 +242,7 @@ static bool tag_moved(
         err_fail(err, ERR_REFUSED,
                 "the tag '%s' points at another commit than before: %.12s, and it was %.12s",
                 release->tag, release->reference, known);
+        err_reason(err, "moved-tag");
         return err_hint(err,
                 "Ask who publishes '%s' why it was moved; --even-if-bad accepts the new one.",
                 context->service->name);
@@ -380,6 +382,7 @@ static bool resolve_branch(const Repo *repo, const char *wanted, Release *ret, E
         }
         err_fail(err, ERR_REFUSED, "the service follows the branch '%s', which has no version '%s'",
                 branch, wanted);
+        err_reason(err, "no-such-version");
         return err_hint(err, "Its newest commit is %s.", head.version);
 }
 

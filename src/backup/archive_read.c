@@ -117,7 +117,8 @@ static bool load_deleted(Reading *r, Err *err) {
                 return false;
         for (size_t at = 0; at < bytes; at += strlen(names + at) + 1)
                 strv_add(&r->deleted, str_starts(names + at, "./") ? names + at + 2 : names + at);
-        qsort(r->deleted, strv_count(r->deleted), sizeof(char *), by_bytes);
+        if (strv_count(r->deleted) > 1)
+                qsort(r->deleted, strv_count(r->deleted), sizeof(char *), by_bytes);
         return true;
 }
 

@@ -175,8 +175,6 @@ bool backup_stage(
 bool backup_discard(const char *store, const char *service, const char *id, Err *err);
 /* Removes every .partial- of a service but those of `keep` (ids; may be NULL). */
 bool backup_discard_leftovers(const char *store, const char *service, char *const *keep, Err *err);
-/* Copies a published backup into another store, reads it back, publishes it there under its name. */
-bool backup_copy(const char *dir, const char *other_store, const BackupWatch *watch, Err *err);
 
 /* Room for a restore, beside each content; names end in `mark`, the run's number. Idempotent. */
 bool backup_reserve(const BackupPlan *plan, const char *mark, Err *err);

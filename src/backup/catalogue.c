@@ -293,39 +293,3 @@ bool backup_remove(const char *store, const char *service, const char *name, Err
                 return remove_salvage(&info, err);
         return remove_dir(info.dir, err) || err_context(err, "removing backup '%s'", info.name);
 }
-
-/* -- other stores -- */
-
-static bool copy_objects(const Set *set, const char *to, const BackupWatch *watch, Err *err) {
-        uint64_t done = 0, total = 0;
-        for (size_t i = 0; i < set->n_objects; i++)
-                total += set->objects[i].bytes;
-        for (size_t i = 0; i < set->n_objects; i++) {
-                scoped(free_str) char *from = set_path(set, set->objects[i].name);
-                scoped(free_str) char *into = path_join(to, set->objects[i].name);
-                if (watch_cancelled(watch, err) || !file_copy_durable(from, into, err))
-                        return false;
-                done += set->objects[i].bytes;
-                watch_progress(watch, set->objects[i].name, done, total);
-        }
-        return true;
-}
-
-bool backup_copy(const char *dir, const char *other_store, const BackupWatch *watch, Err *err) {
-        scoped(set_done) Set set = {0};
-        if (!set_load(dir, &set, err))
-                return false;
-        if (set.pass != 3)
-                return err_fail(err, ERR_BUG, "copying backup '%s' before it is published", set.id);
-        scoped(free_str) char *base = store_service_dir(other_store, set.service);
-        scoped(free_str) char *partial = store_partial_dir(other_store, set.service, set.id);
-        scoped(free_str) char *final = path_join(base, path_basename(dir));
-        if (file_exists(final))
-                return true;
-        bool ok = store_prepare(other_store, set.service, err) && tree_remove(partial, err) &&
-                  dir_make(partial, err) && copy_objects(&set, partial, watch, err);
-        str_replace_owned(&set.dir, str_copy(partial));
-        ok = ok && set_prove(&set, 1, watch, err) && set_save(&set, err) &&
-             file_rename(partial, final, err);
-        return ok || err_context(err, "copying backup '%s' to '%s'", set.id, other_store);
-}

@@ -26,9 +26,9 @@ static char *get_name(const json_t *object, const char *key) {
         const char *hex = js_str(object, hex_key);
         if (!hex)
                 return NULL;
-        char *name = mem_new(strlen(hex) / 2 + 1, 1);
-        if (!hex_to_bytes(hex, (unsigned char *)name, strlen(hex) / 2) ||
-                memchr(name, 0, strlen(hex) / 2)) {
+        size_t n = strlen(hex) / 2;
+        char *name = mem_new(n + 1, 1);
+        if (!hex_to_bytes(hex, (unsigned char *)name, n) || strlen(name) != n) {
                 free(name);
                 return NULL;
         }

@@ -94,15 +94,6 @@ FileEntry *file_list_push(FileList *list, FileEntry *taken) {
         return &list->items[list->n - 1];
 }
 
-static int entry_order(const void *a, const void *b) {
-        return path_order(((const FileEntry *)a)->path, ((const FileEntry *)b)->path);
-}
-
-void file_list_sort(FileList *list) {
-        if (list->n > 1)
-                qsort(list->items, list->n, sizeof(FileEntry), entry_order);
-}
-
 FileEntry *file_list_find(const FileList *list, const char *path) {
         size_t low = 0, high = list->n;
         while (low < high) {

@@ -65,7 +65,6 @@ void file_entry_done(FileEntry *entry);
 bool file_entry_same(const FileEntry *a, const FileEntry *b);
 FileEntry *file_list_push(FileList *list, FileEntry *taken);
 FileEntry *file_list_find(const FileList *list, const char *path);
-void file_list_sort(FileList *list);
 /* Lays `newer` over `base` (both sorted): its entries replace, its gone ones remove. Empties `newer`. */
 void file_list_overlay(FileList *base, FileList *newer);
 void file_list_done(FileList *list);

@@ -321,7 +321,7 @@ static int real_names(const struct dirent *d) {
 
 static bool must_be_empty(const char *dir, Err *err) {
         struct dirent **names = NULL;
-        int n = scandir(dir, &names, real_names, NULL);
+        int n = scandir(dir, &names, real_names, alphasort);
         if (n < 0 && errno == ENOENT)
                 return true;
         if (n < 0)

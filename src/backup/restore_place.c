@@ -77,11 +77,6 @@ bool place_note(const Place *p, const char *note_dir, Err *err) {
         return file_write_durable(path, text, strlen(text), 0600, err);
 }
 
-bool place_forget(const Place *p, const char *note_dir, Err *err) {
-        scoped(free_str) char *path = note_path(note_dir, p->slug);
-        return file_unlink(path, err);
-}
-
 static bool load_one(const char *path, PlaceList *list, Err *err) {
         scoped(free_str) char *text = NULL;
         size_t bytes;

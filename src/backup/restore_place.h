@@ -34,7 +34,6 @@ Place *place_list_add(
 bool place_note(const Place *place, const char *note_dir, Err *err);
 /* Those that are noted; none is no error. */
 bool place_load(const char *note_dir, PlaceList *ret, Err *err);
-bool place_forget(const Place *place, const char *note_dir, Err *err);
 
 /* Inode of the directory or of the file that counts, 0 when there is none. */
 bool inode_of(const char *path, uint64_t *ret, Err *err);

@@ -60,13 +60,6 @@ void set_done(Set *set) {
         *set = (Set){0};
 }
 
-void set_freep(Set **set) {
-        if (*set)
-                set_done(*set);
-        free(*set);
-        *set = NULL;
-}
-
 /* -- to JSON -- */
 
 static json_t *object_to_json(const Object *object) {

@@ -73,7 +73,6 @@ typedef struct Set {
 } Set;
 
 void set_done(Set *set);
-void set_freep(Set **set);
 json_t *set_to_json(const Set *set);
 bool set_from_json(json_t *object, Set *ret, Err *err); /* takes the sum out of `object` */
 /* Writes PASS1.json, PASS2.json or MANIFEST.json, by set->pass. */

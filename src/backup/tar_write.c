@@ -14,7 +14,7 @@ typedef struct Header {
 } Header;
 _Static_assert(sizeof(Header) == BLOCK, "a tar header is one block");
 
-static const char zeros[BLOCK];
+static const char zeros[2 * BLOCK];
 
 static void octal(char *to, size_t room, uint64_t value) {
         char text[32];
@@ -193,9 +193,7 @@ bool tar_put_end(TarWriter *tar, Err *err) {
         return zwriter_add(tar->out, zeros, pad, err);
 }
 
-bool tar_finish(TarWriter *tar, Err *err) {
-        return zwriter_add(tar->out, zeros, BLOCK, err) && zwriter_add(tar->out, zeros, BLOCK, err);
-}
+bool tar_finish(TarWriter *tar, Err *err) { return zwriter_add(tar->out, zeros, 2 * BLOCK, err); }
 
 void segment_map_done(SegmentMap *map) {
         free(map->items);

@@ -12,32 +12,31 @@
 typedef struct ErrKind {
         const char *name;
         int exit_status;
-        bool retryable;
 } ErrKind;
 
 static const ErrKind kinds[] = {
-        [ERR_NONE] = {"none", 0, false},
-        [ERR_USAGE] = {"usage", 2, false},
-        [ERR_MANIFEST] = {"manifest", 2, false},
-        [ERR_UNKNOWN] = {"unknown", 2, false},
-        [ERR_IO] = {"io", 1, true},
-        [ERR_NO_SPACE] = {"no_space", 1, true},
-        [ERR_REMOTE] = {"remote", 1, true},
-        [ERR_TOOL] = {"tool", 1, true},
-        [ERR_TIMEOUT] = {"timeout", 1, true},
-        [ERR_ANSWER_NO] = {"answer_no", 1, false},
-        [ERR_CORRUPT] = {"corrupt", 1, false},
-        [ERR_ROLLED_BACK] = {"rolled_back", 3, false},
-        [ERR_PERSON] = {"needs_a_person", 4, false},
-        [ERR_DRIFT] = {"drift", 4, false},
-        [ERR_LOCKED] = {"locked", 5, true},
-        [ERR_REFUSED] = {"refused", 6, false},
-        [ERR_INTERRUPTED] = {"interrupted", 7, false},
-        [ERR_INCONCLUSIVE] = {"inconclusive", 8, false},
-        [ERR_UNFINISHED] = {"unfinished", 9, false},
-        [ERR_BUSY] = {"busy", 75, true},
-        [ERR_CANCELLED] = {"cancelled", 130, false},
-        [ERR_BUG] = {"bug", 1, false},
+        [ERR_NONE] = {"none", 0},
+        [ERR_USAGE] = {"usage", 2},
+        [ERR_MANIFEST] = {"manifest", 2},
+        [ERR_UNKNOWN] = {"unknown", 2},
+        [ERR_IO] = {"io", 1},
+        [ERR_NO_SPACE] = {"no_space", 1},
+        [ERR_REMOTE] = {"remote", 1},
+        [ERR_TOOL] = {"tool", 1},
+        [ERR_TIMEOUT] = {"timeout", 1},
+        [ERR_ANSWER_NO] = {"answer_no", 1},
+        [ERR_CORRUPT] = {"corrupt", 1},
+        [ERR_ROLLED_BACK] = {"rolled_back", 3},
+        [ERR_PERSON] = {"needs_a_person", 4},
+        [ERR_DRIFT] = {"drift", 4},
+        [ERR_LOCKED] = {"locked", 5},
+        [ERR_REFUSED] = {"refused", 6},
+        [ERR_INTERRUPTED] = {"interrupted", 7},
+        [ERR_INCONCLUSIVE] = {"inconclusive", 8},
+        [ERR_UNFINISHED] = {"unfinished", 9},
+        [ERR_BUSY] = {"busy", 75},
+        [ERR_CANCELLED] = {"cancelled", 130},
+        [ERR_BUG] = {"bug", 1},
 };
 
 const char *errno_text(int errnum) {
@@ -57,7 +56,7 @@ static bool fill(Err *err, ErrCode code, int errnum, char *message) {
         return false;
 }
 
-bool err_fail(Err *err, ErrCode code, const char *format, ...) {
+bool(err_fail)(Err *err, ErrCode code, const char *format, ...) {
         va_list args;
         va_start(args, format);
         char *message = str_vformat(format, args);
@@ -65,7 +64,7 @@ bool err_fail(Err *err, ErrCode code, const char *format, ...) {
         return fill(err, code, 0, message);
 }
 
-bool err_fail_errno(Err *err, ErrCode code, int errnum, const char *format, ...) {
+bool(err_fail_errno)(Err *err, ErrCode code, int errnum, const char *format, ...) {
         va_list args;
         va_start(args, format);
         scoped(free_str) char *what = str_vformat(format, args);
@@ -75,7 +74,7 @@ bool err_fail_errno(Err *err, ErrCode code, int errnum, const char *format, ...)
         return fill(err, code, errnum, str_format("%s: %s", what, errno_text(errnum)));
 }
 
-bool err_context(Err *err, const char *format, ...) {
+bool(err_context)(Err *err, const char *format, ...) {
         if (!err || err->code == ERR_NONE)
                 return false;
         va_list args;
@@ -88,7 +87,7 @@ bool err_context(Err *err, const char *format, ...) {
         return false;
 }
 
-bool err_hint(Err *err, const char *format, ...) {
+bool(err_hint)(Err *err, const char *format, ...) {
         if (!err)
                 return false;
         va_list args;
@@ -100,7 +99,7 @@ bool err_hint(Err *err, const char *format, ...) {
         return false;
 }
 
-bool err_reason(Err *err, const char *reason) {
+bool(err_reason)(Err *err, const char *reason) {
         if (err)
                 err->reason = reason;
         return false;
@@ -123,8 +122,6 @@ void err_move(Err *to, Err *from) {
 }
 
 int err_exit_status(ErrCode code) { return kinds[code].exit_status; }
-
-bool err_retryable(ErrCode code) { return kinds[code].retryable; }
 
 const char *err_name(ErrCode code) { return kinds[code].name; }
 

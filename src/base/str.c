@@ -252,9 +252,9 @@ void str_done(Str *s) {
         *s = (Str){0};
 }
 
-size_t strv_count(char *const *v) {
+size_t strv_length(char *const *v) {
         size_t n = 0;
-        while (v && v[n])
+        while (v[n])
                 n++;
         return n;
 }

@@ -52,7 +52,8 @@ void str_done(Str *s);
 
 /* NULL-terminated vectors of owned strings. NULL is an empty vector everywhere. */
 typedef char **Strv;
-size_t strv_count(char *const *v);
+size_t strv_length(char *const *v); /* not of NULL */
+static inline size_t strv_count(char *const *v) { return v ? strv_length(v) : 0; }
 void strv_push(Strv *v, char *owned); /* takes ownership */
 void strv_add(Strv *v, const char *text);
 void strv_addf(Strv *v, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -192,8 +192,7 @@ bool options_parse(App *app, const Verb *verb, int argc, char **argv) {
                         continue;
                 if (option >= OPT_COUNT || !verb_takes(verb, option))
                         return refuse(app, verb, option, argv[optind - 1]);
-                if (app->opt[option] && infos[option].value &&
-                        strcmp(app->opt[option], optarg) != 0) {
+                if (app->opt[option] && optarg && strcmp(app->opt[option], optarg) != 0) {
                         (void)app_usage(app, "--%s is given twice, with different values",
                                 infos[option].name);
                         return false;

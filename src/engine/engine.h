@@ -74,12 +74,9 @@ typedef struct StepContext {
         bool recovering;   /* this process did not begin the run */
         bool forward_done; /* undo: the apply was DONE (else it may have stopped halfway) */
         Events *events;
-        const char *step;     /* its name, for progress events */
+        const char *step;     /* its name */
         const Cancel *cancel; /* apply of a long step looks at it; undo ignores it */
 } StepContext;
-
-/* For a bar: `done` of `total` (bytes, checks, ms); `text` may be NULL. */
-void step_progress(StepContext *context, const char *text, int64_t done, int64_t total);
 
 typedef struct Step {
         const char *name;  /* in the journal: never renamed, never reused */

@@ -29,16 +29,6 @@ StepContext step_context(const Drive *drive, size_t i) {
         };
 }
 
-void step_progress(StepContext *context, const char *text, int64_t done, int64_t total) {
-        json_t *event = json_object();
-        js_set_str(event, "step", context->step);
-        js_set_str(event, "instance", context->instance);
-        js_set_int(event, "done", done);
-        js_set_int(event, "total", total);
-        js_set_str(event, "text", text);
-        events_add(context->events, "progress", event);
-}
-
 void step_event(
         const Drive *drive, size_t i, const char *state, const char *text, int64_t took_ms) {
         const StepRecord *record = record_of(drive, i);

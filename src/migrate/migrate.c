@@ -47,13 +47,6 @@ bool migrate_refuse_changed(const MigrationList *list, Err *err) {
         return true;
 }
 
-bool migrate_all_compatible(const MigrationList *list) {
-        for (size_t i = 0; i < list->n; i++)
-                if (migration_pending(&list->items[i]) && !list->items[i].spec->compatible)
-                        return false;
-        return true;
-}
-
 void migrate_result_done(MigrateResult *result) {
         free(result->output_path);
         free(result->summary);

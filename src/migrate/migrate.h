@@ -102,8 +102,6 @@ void migration_list_done(MigrationList *list);
 bool migration_pending(const Migration *migration); /* new or each time */
 /* ERR_REFUSED naming the first changed file. */
 bool migrate_refuse_changed(const MigrationList *list, Err *err);
-/* Whether the old version is said to run on the data after all that is pending. */
-bool migrate_all_compatible(const MigrationList *list);
 const char *migration_state_name(
         MigrationState state);                       /* "pending", "each time", "done", "changed" */
 const char *migration_kind_name(MigrationKind kind); /* "sql", "scripts", "manual" */

@@ -4,13 +4,6 @@
 
 static const Source *const sources[] = {&source_git};
 
-const Source *source_find(const char *name) {
-        for (size_t i = 0; i < COUNT_OF(sources); i++)
-                if (str_equal(sources[i]->name, name))
-                        return sources[i];
-        return NULL;
-}
-
 /* A manifest without any other source has a checkout. */
 const Source *source_of(const Service *service) {
         (void)service;

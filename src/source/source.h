@@ -136,7 +136,6 @@ typedef struct Source {
 
 /* The driver of this service; never NULL (the manifest knows no others). */
 const Source *source_of(const Service *service);
-const Source *source_find(const char *name); /* NULL: no such driver */
 
 /* Forgets the commit that Belay knows for a tag (given with or without v), so that a moved one is accepted (a person said so). */
 bool source_forget_tag(const State *state, const char *service, const char *tag, Err *err);

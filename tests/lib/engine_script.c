@@ -45,7 +45,6 @@ bool apply(StepContext *context, Err *err) {
         log_call("+", context->step);
         check_journal_is_ahead(context);
         assert_string_equal(js_str(context->facts, "of"), context->step);
-        step_progress(context, "half", 1, 2);
         js_set_str(context->observed, "saw", context->step);
         if (script.cancel_in[i])
                 script.cancel.requested = script.cancel_in[i];

@@ -101,7 +101,8 @@ static bool table_read(Table *table, Err *err) {
                 if (entry_read(dirfd(dir), at->d_name, &entry) && entry.stat.parent != KTHREADD)
                         PUSH(table->entries, table->n, entry);
         }
-        qsort(table->entries, table->n, sizeof(Entry), by_pid);
+        if (table->n > 1)
+                qsort(table->entries, table->n, sizeof(Entry), by_pid);
         return true;
 }
 

@@ -242,8 +242,8 @@ static bool move_files(Move *move, const Seen *seen, Err *err) {
 static bool sync_directories(Move *move, Err *err) {
         for (size_t i = 0; i < move->list->n; i++)
                 touch(move, move->list->items[i].path);
-        for (size_t i = 0; i < strv_count(move->touched); i++) {
-                scoped(free_str) char *dir = path_join(move->repo->work, move->touched[i]);
+        for (char *const *at = move->touched; at && *at; at++) {
+                scoped(free_str) char *dir = path_join(move->repo->work, *at);
                 struct stat st = {0};
                 bool there = false;
                 if (!file_stat(dir, &st, &there, NULL) || !there || !S_ISDIR(st.st_mode))

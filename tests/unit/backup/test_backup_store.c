@@ -1,20 +1,5 @@
-/* Backups in their store: found by name, copied, never trusted with a stranger beside them. */
+/* Backups in their store: found by name, never trusted with a stranger beside them. */
 #include "fixture.h"
-
-static void a_backup_is_copied_to_another_store(void **state) {
-        (void)state;
-        scoped(fixture_freep) Fixture *f = fixture_new();
-        fixture_add(f, CONTENT_PATH, "data", "data");
-        put_text(f, "a", "one");
-        scoped(free_str) char *dir = whole_backup(f);
-        scoped(free_str) char *other = path_join(f->root, "other");
-        OK(backup_copy(dir, other, NULL, err));
-        OK(backup_copy(dir, other, NULL, err));
-        BackupInfo info = {0};
-        OK(backup_find(other, "notes", NULL, &info, err));
-        OK(backup_verify(info.dir, 2, NULL, err));
-        backup_info_done(&info);
-}
 
 static void backups_are_found_by_what_people_say(void **state) {
         (void)state;
@@ -59,7 +44,6 @@ static void a_sidecar_beside_a_copy_is_noticed(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(a_backup_is_copied_to_another_store),
                 cmocka_unit_test(backups_are_found_by_what_people_say),
                 cmocka_unit_test(a_sidecar_beside_a_copy_is_noticed),
         };

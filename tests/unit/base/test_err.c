@@ -16,37 +16,35 @@ static void codes(void **state) {
                 ErrCode code;
                 const char *name;
                 int status;
-                bool retryable;
         } cases[] = {
-                {ERR_NONE, "none", 0, false},
-                {ERR_USAGE, "usage", 2, false},
-                {ERR_MANIFEST, "manifest", 2, false},
-                {ERR_UNKNOWN, "unknown", 2, false},
-                {ERR_IO, "io", 1, true},
-                {ERR_NO_SPACE, "no_space", 1, true},
-                {ERR_REMOTE, "remote", 1, true},
-                {ERR_TOOL, "tool", 1, true},
-                {ERR_TIMEOUT, "timeout", 1, true},
-                {ERR_ANSWER_NO, "answer_no", 1, false},
-                {ERR_CORRUPT, "corrupt", 1, false},
-                {ERR_ROLLED_BACK, "rolled_back", 3, false},
-                {ERR_PERSON, "needs_a_person", 4, false},
-                {ERR_DRIFT, "drift", 4, false},
-                {ERR_LOCKED, "locked", 5, true},
-                {ERR_REFUSED, "refused", 6, false},
-                {ERR_INTERRUPTED, "interrupted", 7, false},
-                {ERR_INCONCLUSIVE, "inconclusive", 8, false},
-                {ERR_UNFINISHED, "unfinished", 9, false},
-                {ERR_BUSY, "busy", 75, true},
-                {ERR_CANCELLED, "cancelled", 130, false},
-                {ERR_BUG, "bug", 1, false},
+                {ERR_NONE, "none", 0},
+                {ERR_USAGE, "usage", 2},
+                {ERR_MANIFEST, "manifest", 2},
+                {ERR_UNKNOWN, "unknown", 2},
+                {ERR_IO, "io", 1},
+                {ERR_NO_SPACE, "no_space", 1},
+                {ERR_REMOTE, "remote", 1},
+                {ERR_TOOL, "tool", 1},
+                {ERR_TIMEOUT, "timeout", 1},
+                {ERR_ANSWER_NO, "answer_no", 1},
+                {ERR_CORRUPT, "corrupt", 1},
+                {ERR_ROLLED_BACK, "rolled_back", 3},
+                {ERR_PERSON, "needs_a_person", 4},
+                {ERR_DRIFT, "drift", 4},
+                {ERR_LOCKED, "locked", 5},
+                {ERR_REFUSED, "refused", 6},
+                {ERR_INTERRUPTED, "interrupted", 7},
+                {ERR_INCONCLUSIVE, "inconclusive", 8},
+                {ERR_UNFINISHED, "unfinished", 9},
+                {ERR_BUSY, "busy", 75},
+                {ERR_CANCELLED, "cancelled", 130},
+                {ERR_BUG, "bug", 1},
         };
         assert_int_equal(COUNT_OF(cases), ERR_BUG + 1);
         for (size_t i = 0; i < COUNT_OF(cases); i++) {
                 assert_string_equal(err_name(cases[i].code), cases[i].name);
                 assert_int_equal(err_code_of_name(cases[i].name), cases[i].code);
                 assert_int_equal(err_exit_status(cases[i].code), cases[i].status);
-                assert_int_equal(err_retryable(cases[i].code), cases[i].retryable);
         }
         assert_int_equal(err_code_of_name("nonsense"), ERR_BUG);
         assert_int_equal(err_code_of_name(""), ERR_BUG);

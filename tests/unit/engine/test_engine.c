@@ -37,7 +37,7 @@ static void test_events_for_followers(void **state) {
                         str_replace_owned(&kinds, str_format("%s %s:%s", kinds,
                                                           js_str(event, "kind"), what ? what : ""));
         }
-        assert_string_equal(kinds, " step:begin progress: step:failed note: end:succeeded");
+        assert_string_equal(kinds, " step:begin step:failed note: end:succeeded");
 }
 
 static void test_what_finish_left_undone(void **state) {

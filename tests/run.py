@@ -34,12 +34,19 @@ SUITES = [
         "sizes": ["tools/check_sizes.py"],
         "headers": ["tools/check_headers.sh"],
         "format": ["tools/check_format.sh"],
+        "scripts": ["tools/check_scripts.sh"],
+        "spelling": ["tools/check_spelling.sh"],
     }, True, False),
     ("build", 5, "tools", {"gcc, warnings are errors": ["tools/build.sh", "fault"]}, True, False),
     ("build-all", 8, "tools", {
         "gcc, release": ["tools/build.sh", "release"],
         "clang, warnings are errors": ["tools/build.sh", "clang"],
         "gcc, sanitizers": ["tools/build.sh", "asan"],
+    }, False, False),
+    ("static", 4, "tools", {
+        "cppcheck": ["tools/check_cppcheck.sh"],
+        "one unit": ["tools/check_unit.sh"],
+        "clang-tidy": ["tools/check_tidy.sh"],
     }, False, False),
     ("unit", 1, "cmocka", ["build-fault/tests/unit-*"], True, False),
     ("contract", 2, "cmocka", ["build-fault/tests/contract-*"], True, False),
@@ -50,7 +57,6 @@ SUITES = [
     ("sweep", 6, "pytest", ["crash/test_sweep*.py"], False, False),
     ("kills", 5, "pytest", ["crash/test_kill*.py"], False, False),
     ("faults", 4, "pytest", ["crash/test_fault*.py"], False, False),
-    ("tidy", 15, "tools", {"clang-tidy": ["tools/check_tidy.sh"]}, False, True),
 ]
 # What takes longer than the rest of `make check` together: sweeps within contract suites.
 SLOW = ("_stops", "_keeper", "_crash", "_bits", "_writers", "_trees", "test_child", "test_migrate")

@@ -16,7 +16,7 @@ options=()
 case $variant in
 release) dir=build options+=(--prefix "${PREFIX:-/usr/local}") ;;
 fault) dir=build-fault options+=(-Dfault=true -Dtests=true) ;;
-asan) dir=build-asan options+=(-Dfault=true -Dtests=true -Db_sanitize=address,undefined -Doptimization=1) ;;
+asan) dir=build-asan options+=(-Dfault=true -Dtests=true "-Db_sanitize=address,undefined" -Doptimization=1) ;;
 clang) dir=build-clang options+=(-Dfault=true -Dtests=true) CC=clang ;;
 *)
         echo "build.sh: no variant '$variant'" >&2

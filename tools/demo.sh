@@ -17,7 +17,8 @@ end_processes() {
         local found pid name
         for _ in 1 2 3 4 5 6 7 8 9 10; do
                 found=0
-                for pid in $(ls /proc | grep -E '^[0-9]+$'); do
+                for pid in /proc/[0-9]*; do
+                        pid=${pid#/proc/}
                         [ "$pid" = $$ ] && continue
                         name=$(cat "/proc/$pid/comm" 2>/dev/null) || continue
                         case $name in belay* | python3*) ;; *) continue ;; esac
@@ -86,7 +87,7 @@ users() {
 }
 
 newest_run() {
-        ls "$demo/state/runs" 2>/dev/null | sort -n | tail -n 1
+        find "$demo/state/runs" -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | sort -n | tail -n 1
 }
 
 now_ms() {

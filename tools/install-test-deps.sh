@@ -1,9 +1,11 @@
 #!/bin/bash
 # Installs what the tests need beyond building. Says nothing when all is there.
 set -euo pipefail
+# shellcheck source=tools/install-deps.sh
 . "$(dirname "$0")/install-deps.sh"
 
 need clang-14 clang clang-format-14 clang-tidy-14 libclang-rt-14-dev
 need libcmocka-dev python3 python3-pytest python3-yaml
+need cppcheck codespell shellcheck valgrind gcovr
 need openssl strace pmccabe sqlite3 zstd tar procps
 install_needed

@@ -33,6 +33,7 @@ SUITES = [
         "layers": ["tools/check_layers.py"],
         "sizes": ["tools/check_sizes.py"],
         "headers": ["tools/check_headers.sh"],
+        "rows of the catalogue": ["tools/list_coverage.py", "--check"],
         "format": ["tools/check_format.sh"],
         "scripts": ["tools/check_scripts.sh"],
         "spelling": ["tools/check_spelling.sh"],

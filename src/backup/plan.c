@@ -271,6 +271,20 @@ static bool measure_declared(BackupPlan *plan, PlanItem *item, const struct stat
                err_fail_errno(err, ERR_IO, errno, "reading '%s'", item->path);
 }
 
+/* Rows may be in there that no database shows any more; SQLite would throw them away at the next start. */
+static bool refuse_lone_wal(const char *path, Err *err) {
+        scoped(free_str) char *wal = str_format("%s-wal", path);
+        struct stat st;
+        bool there = false;
+        if (!file_stat(wal, &st, &there, err))
+                return false;
+        if (!there || st.st_size == 0)
+                return true;
+        err_fail(err, ERR_REFUSED, "'%s' is there, but not its database '%s'", wal, path);
+        return err_hint(err, "Was the database moved or deleted? Put both back, or move the -wal "
+                             "away.");
+}
+
 static bool declare(
         BackupPlan *plan, const BackupRequest *request, const Content *content, Err *err) {
         scoped(free_str) char *real = file_real(content->path);
@@ -293,6 +307,8 @@ static bool declare(
         look_at_swap(plan, item);
         if (there)
                 return measure_declared(plan, item, &st, err);
+        if (content->kind == CONTENT_SQLITE && !refuse_lone_wal(path, err))
+                return false;
         strv_addf(&plan->warnings, "'%s' is to be backed up, but there is nothing", content->path);
         return true;
 }

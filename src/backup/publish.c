@@ -26,7 +26,7 @@ static bool checkpoint(const char *path, Err *err) {
                 !database_int(db, "PRAGMA wal_checkpoint(TRUNCATE)", &busy, err))
                 return false;
         if (busy != 0)
-                return err_fail(err, ERR_BUSY, "somebody has the copy '%s' open", path);
+                return err_fail(err, ERR_IN_USE, "somebody has the copy '%s' open", path);
         /* The last one to close may tidy up: this copy is nobody else's. */
         (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
         return true;

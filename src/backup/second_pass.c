@@ -94,7 +94,7 @@ static bool open_delta(DeltaPass *p, Err *err) {
 static bool is_live(const Set *set) { return !str_equal(set->reason, "update"); }
 
 static bool still_written(const char *path, const char *inner, Err *err) {
-        err_fail(err, ERR_BUSY, "'%s%s%s' is still being written", path, inner ? "/" : "",
+        err_fail(err, ERR_IN_USE, "'%s%s%s' is still being written", path, inner ? "/" : "",
                 inner ? inner : "");
         return err_hint(
                 err, "Something other than the service writes it: see `fuser`, and stop that.");

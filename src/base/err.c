@@ -34,6 +34,7 @@ static const ErrKind kinds[] = {
         [ERR_INTERRUPTED] = {"interrupted", 7},
         [ERR_INCONCLUSIVE] = {"inconclusive", 8},
         [ERR_UNFINISHED] = {"unfinished", 9},
+        [ERR_IN_USE] = {"in_use", 1},
         [ERR_BUSY] = {"busy", 75},
         [ERR_CANCELLED] = {"cancelled", 130},
         [ERR_BUG] = {"bug", 1},

@@ -37,6 +37,7 @@ typedef enum ErrCode {
         ERR_INTERRUPTED,  /* an interrupted run is in the way: exit 7 */
         ERR_INCONCLUSIVE, /* a person must decide: exit 8 */
         ERR_UNFINISHED,   /* updated, but finish is incomplete: exit 9 */
+        ERR_IN_USE,       /* another program holds what is needed: exit 1 */
         ERR_BUSY,         /* the service says later: exit 75 */
         ERR_CANCELLED,    /* Ctrl-C or cancel: exit 130 */
         ERR_BUG,          /* an invariant of Belay does not hold: exit 1 */

@@ -19,7 +19,7 @@ static ErrCode code_of(int primary) {
                 return ERR_CORRUPT;
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
-                return ERR_BUSY;
+                return ERR_IN_USE;
         case SQLITE_FULL:
                 return ERR_NO_SPACE;
         default:

@@ -7,7 +7,7 @@
  *     if (!database_open(path, DATABASE_READ_WRITE, &db, err))
  *             return false;
  *
- * Errors: ERR_CORRUPT (no database, damaged), ERR_BUSY (locked by somebody for longer than the time-out),
+ * Errors: ERR_CORRUPT (no database, damaged), ERR_IN_USE (locked by somebody for longer than the time-out),
  * ERR_NO_SPACE, else ERR_IO; they name the file and carry SQLite's own words.
  */
 #ifndef BELAY_CLIENT_SQLITE_H

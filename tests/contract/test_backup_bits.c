@@ -55,6 +55,7 @@ static void each_file(void (*do_it)(const char *dir, const char *name), const ch
 static unsigned total;
 static void flip(const char *dir, const char *name) { total += flip_all(dir, name); }
 
+/* J-10: MANIFEST.json among them */
 static void every_bit_is_found(void **state) {
         (void)state;
         scoped(fixture_freep) Fixture *f = fixture_new();

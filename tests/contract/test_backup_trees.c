@@ -1,7 +1,7 @@
 /*
  * Round trips of random trees: types, modes, owners, times, extended attributes, ACLs, holes, hard links and names
  * that nobody expects; changed at random between the passes and spoiled before the restore. BELAY_TREES is the number
- * of trees (500), BELAY_SEED the first seed.
+ * of trees (500), BELAY_SEED the first seed. Rows P-04, P-08, P-09.
  */
 #include "../unit/backup/fixture.h"
 

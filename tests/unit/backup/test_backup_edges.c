@@ -68,6 +68,7 @@ static void a_store_inside_of_the_data_is_refused(void **state) {
         backup_plan_done(&plan);
 }
 
+/* P-12 */
 static void a_store_that_others_may_write_is_refused(void **state) {
         (void)state;
         scoped(fixture_freep) Fixture *f = fixture_new();
@@ -92,6 +93,7 @@ static void missing_and_empty_contents_are_said(void **state) {
         backup_plan_done(&plan);
 }
 
+/* P-06 */
 static void a_mount_inside_is_refused(void **state) {
         (void)state;
         scoped(fixture_freep) Fixture *f = fixture_new();
@@ -173,6 +175,7 @@ static void what_appears_between_the_passes_is_taken(void **state) {
         assert_int_equal(sql_int(f->contents[1].path, "SELECT count(*) FROM note"), 3);
 }
 
+/* P-05 */
 static void sockets_are_left_out_fifos_come_back(void **state) {
         (void)state;
         scoped(fixture_freep) Fixture *f = fixture_new();

@@ -264,6 +264,7 @@ static void a_link_is_itself_replaced(void **state) {
 }
 
 /* The temporary name is known: whatever lies there must neither be followed nor stop the write. */
+/* P-13 */
 static void leftovers_and_traps_at_the_temporary_name(void **state) {
         (void)state;
         scoped(free_str) char *path = in_dir("trap");

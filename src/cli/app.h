@@ -47,6 +47,7 @@ typedef enum Opt {
         OPT_UNTIL,
         OPT_SERVICE,
         OPT_LINES,
+        OPT_SINCE,
         OPT_COUNT
 } Opt;
 

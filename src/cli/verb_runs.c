@@ -1,4 +1,4 @@
-/* runs, show, report, note. */
+/* runs, show, note. */
 #include "cli/verbs.h"
 
 #include <stdio.h>
@@ -11,53 +11,63 @@
 #include "base/units.h"
 #include "cli/table.h"
 #include "platform/clock.h"
+#include "update/history.h"
 #include "update/report.h"
 #include "update/runs.h"
 
-enum { RUNS_SHOWN = 20, RUNS_ALL = 100000 };
+enum { RUNS_SHOWN = 20 };
 
-static void add_row(Table *table, const Run *run) {
-        const json_t *plan = run->state.plan;
-        const char *from = js_str(js_get(plan, "from"), "version"),
-                   *to = js_str(js_get(plan, "to"), "version");
-        bool measured = false;
-        int64_t gap = report_gap_ms(run, &measured);
-        table_add_owned(table, str_format("#%u", run->number));
-        table_add(table, run_service(run));
-        table_add(table, run_kind(run));
+static void add_row(const App *app, Table *table, const Summary *run) {
+        const char *from = run->from, *to = run->to;
+        table_add_owned(table, str_format("#%u", run->run));
+        table_add(table, run->service ? run->service : "?");
+        table_add(table, run->kind ? run->kind : "?");
         table_add_owned(table, str_format("%s → %s", from ? from : "?", to ? to : "?"));
-        table_add_owned(table, run_state_text(run));
-        table_add_owned(table, run->state.began_ms ? ago_text(run->state.began_ms, clock_wall_ms())
-                                                   : str_copy("–"));
-        table_add_owned(table, gap >= 0 ? duration_text(gap) : str_copy("–"));
+        table_add_owned(table, history_state_text(&app->state, run));
+        table_add_owned(
+                table, run->began_ms ? ago_text(run->began_ms, clock_wall_ms()) : str_copy("–"));
+        table_add_owned(table, run->gap_ms >= 0 ? duration_text(run->gap_ms) : str_copy("–"));
 }
 
-int verb_runs(App *app) {
-        scoped(err_clear) Err err = {0};
-        scoped(free_str) char *name = NULL;
-        Run *runs = NULL;
-        size_t n = 0;
-        if (!app_state(app, &err) || (app->n_args && !find_name(app, app->args[0], &name, &err)) ||
-                !run_list(&app->state, name, app->opt[OPT_ALL] ? RUNS_ALL : RUNS_SHOWN, &runs, &n,
-                        &err))
-                return app_fail(app, &err);
+static json_t *runs_json(const State *state, const Summary *runs, size_t n) {
+        json_t *array = json_array();
+        for (size_t i = 0; i < n; i++) {
+                scoped(run_done) Run run = {0};
+                if (run_load(state, runs[i].run, &run, NULL))
+                        json_array_append_new(array, report_json(state, &run));
+        }
+        return array;
+}
+
+static void print_runs(const App *app, const Summary *runs, size_t n) {
         static const char *const heads[] = {
                 "RUN", "SERVICE", "KIND", "VERSIONS", "STATE", "BEGAN", "WITHOUT SERVICE"};
         scoped(table_done) Table table = {.columns = COUNT_OF(heads)};
         for (size_t i = 0; i < COUNT_OF(heads); i++)
                 table_add(&table, heads[i]);
-        json_t *array = json_array();
-        for (size_t i = 0; i < n; i++) {
-                add_row(&table, &runs[i]);
-                if (app->json)
-                        json_array_append_new(array, report_json(&app->state, &runs[i]));
-        }
-        run_list_free(runs, n);
-        app_print_json(app, array);
-        if (!app->json && n)
+        for (size_t i = 0; i < n; i++)
+                add_row(app, &table, &runs[i]);
+        if (n)
                 table_print(&table, stdout);
-        else if (!app->json)
+        else
                 puts("no runs yet");
+}
+
+int verb_runs(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(free_str) char *name = NULL;
+        scoped(history_done) History history = {0};
+        Summary *runs = NULL;
+        size_t n = 0;
+        if (!app_state(app, &err) || (app->n_args && !find_name(app, app->args[0], &name, &err)) ||
+                !history_open(&app->state, &history, &err))
+                return app_fail(app, &err);
+        history_list(&history, name, app->opt[OPT_ALL] ? SIZE_MAX : RUNS_SHOWN, &runs, &n);
+        if (app->json)
+                app_print_json(app, runs_json(&app->state, runs, n));
+        else
+                print_runs(app, runs, n);
+        history_list_free(runs, n);
         return 0;
 }
 
@@ -106,27 +116,6 @@ int verb_show(App *app) {
                 print_record(&run.records.records[i]);
         if (run.records.torn)
                 puts("      (the last record was torn by a crash, and does not count)");
-        return 0;
-}
-
-int verb_report(App *app) {
-        scoped(err_clear) Err err = {0};
-        scoped(run_done) Run run = {0};
-        const char *format = app->opt[OPT_FORMAT] ? app->opt[OPT_FORMAT]
-                             : app->json          ? "json"
-                                                  : "md";
-        if (!str_equal(format, "md") && !str_equal(format, "json"))
-                return app_usage(app, "--format takes md or json, not '%.40s'", format);
-        if (!load(app, &run, &err))
-                return app_fail(app, &err);
-        if (str_equal(format, "md")) {
-                scoped(free_str) char *text = report_markdown(&app->state, &run);
-                fputs(text, stdout);
-                return 0;
-        }
-        scoped(js_freep) json_t *object = report_json(&app->state, &run);
-        scoped(free_str) char *text = js_pretty(object);
-        puts(text);
         return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "manifest/registry.h"
 #include "platform/clock.h"
 #include "update/backups.h"
+#include "update/history.h"
 #include "update/known.h"
 #include "update/preflight.h"
 #include "update/runs.h"
@@ -103,32 +104,40 @@ static void add_offer(Row *row, World *world) {
                 row->update = step ? str_format("%s (%s)", newest, step) : str_copy(newest);
 }
 
-static void add_last_run(Row *row, const World *world) {
-        scoped(run_done) Run run = {0};
-        bool found = false;
-        if (!run_newest(world->state, world->service->name, &run, &found, NULL) || !found) {
+static void add_open_run(Row *row, const char *name, const Summary *run) {
+        unsigned n = run->run;
+        if (run->waiting)
+                strv_addf(&row->lines,
+                        "%s: run #%u waits for a person: `belay accept %u` or `belay cancel %u`",
+                        name, n, n, n);
+        else
+                strv_addf(&row->lines,
+                        "%s: run #%u is open: `belay resume %u` or `belay cancel %u`", name, n, n,
+                        n);
+}
+
+static bool is_driven(const World *world, const Summary *run) {
+        scoped(run_done) Run open = {0};
+        return run_load(world->state, run->run, &open, NULL) && run_owner_alive(&open);
+}
+
+static void add_last_run(Row *row, const World *world, const History *history) {
+        scoped(summary_done) Summary run = {0};
+        if (!history_newest(history, world->service->name, &run)) {
                 row->last_run = str_copy("–");
                 return;
         }
-        scoped(free_str) char *how = run_state_text(&run);
-        int64_t when = run.state.ended_ms ? run.state.ended_ms : run.state.began_ms;
+        scoped(free_str) char *how = history_state_text(world->state, &run);
+        int64_t when = run.ended_ms ? run.ended_ms : run.began_ms;
         scoped(free_str) char *ago = when ? ago_text(when, clock_wall_ms()) : str_copy("");
-        row->last_run = str_format("#%u %s %s", run.number, how, ago);
+        row->last_run = str_format("#%u %s %s", run.run, how, ago);
         json_t *object = json_object();
-        js_set_int(object, "run", run.number);
+        js_set_int(object, "run", run.run);
         js_set_str(object, "state", how);
         js_set_int(object, "at", when);
         js_set(row->object, "last_run", object);
-        if (run.damaged || run.state.end != RUN_OPEN || run_owner_alive(&run))
-                return;
-        if (run.state.waiting)
-                strv_addf(&row->lines,
-                        "%s: run #%u waits for a person: `belay accept %u` or `belay cancel %u`",
-                        world->service->name, run.number, run.number, run.number);
-        else
-                strv_addf(&row->lines,
-                        "%s: run #%u is open: `belay resume %u` or `belay cancel %u`",
-                        world->service->name, run.number, run.number, run.number);
+        if (!run.damaged && run.end == RUN_OPEN && !is_driven(world, &run))
+                add_open_run(row, world->service->name, &run);
 }
 
 static void add_last_backup(Row *row, const World *world) {
@@ -181,7 +190,7 @@ static void add_person_lock(Row *row, const World *world) {
                         lock.user ? lock.user : "a person", lock.reason);
 }
 
-static bool look_at(App *app, const char *path, Row *row, Err *err) {
+static bool look_at(App *app, const char *path, const History *history, Row *row, Err *err) {
         Service *service = NULL;
         scoped(world_done) World world = {0};
         scoped(runtime_status_done) RuntimeStatus now = {0};
@@ -197,7 +206,7 @@ static bool look_at(App *app, const char *path, Row *row, Err *err) {
         bool healthy = false;
         row->health = ask_health(&world, &now, &healthy);
         add_offer(row, &world);
-        add_last_run(row, &world);
+        add_last_run(row, &world, history);
         add_last_backup(row, &world);
         add_person_lock(row, &world);
         add_mismatch(row, &world, &now);
@@ -251,7 +260,9 @@ int verb_status(App *app) {
         static const char *const heads[] = {
                 "SERVICE", "VERSION", "HEALTH", "UPDATE", "LAST RUN", "LAST PROVEN BACKUP"};
         scoped(table_done) Table table = {.columns = COUNT_OF(heads)};
-        if (!app_state(app, &err) || !paths_to_show(app, &paths, &err))
+        scoped(history_done) History history = {0};
+        if (!app_state(app, &err) || !paths_to_show(app, &paths, &err) ||
+                !history_open(&app->state, &history, &err))
                 return app_fail(app, &err);
         for (size_t i = 0; i < COUNT_OF(heads); i++)
                 table_add(&table, heads[i]);
@@ -259,7 +270,7 @@ int verb_status(App *app) {
         int status = 0;
         for (size_t i = 0; paths && paths[i]; i++) {
                 scoped(row_done) Row row = {0};
-                if (!look_at(app, paths[i], &row, &err)) {
+                if (!look_at(app, paths[i], &history, &row, &err)) {
                         status = err_exit_status(err.code);
                         fprintf(stderr, "belay: %s\n", err.message);
                         err_clear(&err);

@@ -55,7 +55,7 @@ int64_t report_gap_ms(const Run *run, bool *ret_measured) {
 
 /* -- Markdown -- */
 
-static const char *outcome_sentence(const Run *run) {
+const char *report_outcome(const Run *run) {
         static const char *const sentences[] = {
                 [RUN_OPEN] = "The run is open.",
                 [RUN_SUCCEEDED] = "The new version serves, verified.",
@@ -99,7 +99,7 @@ static void add_head(Str *out, const Run *run) {
                 "%s (%.12s)", to.version ? to.version : "?", to.reference ? to.reference : "?");
         const char *title = js_str(plan, "title");
         str_addf(out, "# Run #%u: %s\n\n%s\n\n| | |\n|---|---|\n", run->number, title ? title : "?",
-                outcome_sentence(run));
+                report_outcome(run));
         add_fact(out, "Service", run_service(run));
         add_fact(out, "Kind", run_kind(run));
         add_fact(out, "From", from_cell);
@@ -330,40 +330,4 @@ bool report_add_note(const State *state, unsigned run, const char *text, Err *er
         scoped(free_str) char *all = str_format(
                 "%s- %s %s: %s\n", old ? old : "", when, who ? who->pw_name : "?", clean);
         return file_write_durable(path, all, strlen(all), 0600, err);
-}
-
-/* -- CURRENT_STATE.md -- */
-
-static void add_service(Str *out, const Run *run, const State *state) {
-        scoped(installed_done) Installed installed = {0};
-        scoped(free_str) char *how = run_state_text(run);
-        scoped(free_str) char *when =
-                time_text(run->state.ended_ms ? run->state.ended_ms : run->state.began_ms);
-        /* A service that was never updated has no record; its run says from where it wanted to go. */
-        (void)installed_load(state, run_service(run), &installed, NULL);
-        const char *from = js_str(js_get(run->state.plan, "from"), "version");
-        const char *version = installed.current.version ? installed.current.version : from;
-        str_addf(out, "| %s | %s | #%u %s | %s |\n", run_service(run), version ? version : "?",
-                run->number, how, when);
-}
-
-char *report_current_state(const State *state, Err *err) {
-        Run *runs = NULL;
-        size_t n = 0;
-        if (!run_list(state, NULL, 1000, &runs, &n, err))
-                return NULL;
-        Str out = {0};
-        scoped(strv_freep) Strv seen = NULL;
-        str_add(&out,
-                "# Current state\n\nAs the last run of each service left it. `belay status` asks "
-                "the services "
-                "themselves.\n\n| service | version | last run | when |\n|---|---|---|---|\n");
-        for (size_t i = 0; i < n; i++) {
-                if (runs[i].damaged || strv_contains(seen, run_service(&runs[i])))
-                        continue;
-                strv_add(&seen, run_service(&runs[i]));
-                add_service(&out, &runs[i], state);
-        }
-        run_list_free(runs, n);
-        return str_take(&out);
 }

@@ -218,6 +218,8 @@ void result_write(const World *world) {
                 scoped(free_str) char *json = js_pretty(object);
                 write_file(world->state, world->run, "report.md", markdown);
                 write_file(world->state, world->run, "report.json", json);
+                scoped(free_str) char *page = report_html(world->state, &run);
+                write_file(world->state, world->run, "report.html", page);
         }
         scoped(free_str) char *current = report_current_state(world->state, NULL);
         if (current)

@@ -136,20 +136,24 @@ const StepRecord *run_failed_step(const RunState *state) {
         return NULL;
 }
 
-char *run_state_text(const Run *run) {
-        if (run->damaged)
-                return str_format("damaged journal");
-        static const char *const done[] = {
+const char *run_end_text(RunEnd end, const char *kind) {
+        static const char *const texts[] = {
+                [RUN_OPEN] = "open",
                 [RUN_SUCCEEDED] = "updated",
                 [RUN_ROLLED_BACK] = "rolled back",
                 [RUN_ABORTED] = "ended, nothing changed",
                 [RUN_NEEDS_PERSON] = "needs a person",
         };
-        if (run->state.end == RUN_SUCCEEDED && !str_equal(run_kind(run), "update"))
-                return str_format("%s",
-                        str_equal(run_kind(run), "rollback") ? "rolled back by hand" : "restored");
+        if (end == RUN_SUCCEEDED && !str_equal(kind, "update"))
+                return str_equal(kind, "rollback") ? "rolled back by hand" : "restored";
+        return texts[end];
+}
+
+char *run_state_text(const Run *run) {
+        if (run->damaged)
+                return str_format("damaged journal");
         if (run->state.end != RUN_OPEN)
-                return str_format("%s", done[run->state.end]);
+                return str_copy(run_end_text(run->state.end, run_kind(run)));
         if (run->state.waiting)
                 return str_format("waits for a person");
         if (run_owner_alive(run))

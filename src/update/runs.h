@@ -33,6 +33,8 @@ const char *run_service(const Run *run); /* borrowed; "?" when not even that can
 const char *run_kind(const Run *run);
 /* Is the process that the last OWNER names alive? */
 bool run_owner_alive(const Run *run);
+/* "updated", "rolled back by hand", ...: how a run of this kind has ended; static. */
+const char *run_end_text(RunEnd end, const char *kind);
 /* "updated", "rolled back", "running", "interrupted at 'migrate'", "waits for a person", ...; owned. */
 char *run_state_text(const Run *run);
 /* The step that is open or, in an ended run, that failed; borrowed, NULL when none. */

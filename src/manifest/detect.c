@@ -40,13 +40,28 @@ static void sort(Strv names) {
 
 /* Made again by tools, or copies that somebody or Belay itself put aside. */
 static bool is_skipped(const char *name) {
-        static const char *const names[] = {".git", "node_modules", ".venv", "venv", "__pycache__",
-                ".mypy_cache", ".tox", ".cache", ".hg", ".svn", ".pytest_cache"};
+        static const char *const names[] = {".git", ".belay", "node_modules", ".venv", "venv",
+                "__pycache__", ".mypy_cache", ".tox", ".cache", ".hg", ".svn", ".pytest_cache"};
         for (size_t i = 0; i < COUNT_OF(names); i++)
                 if (strcmp(name, names[i]) == 0)
                         return true;
         return strstr(name, ".backup") || strstr(name, ".salvage") || str_ends(name, ".bak") ||
                str_ends(name, ".belay-tmp");
+}
+
+/* "dist", or "dist.0123456789ab" as Belay keeps it for a version; and the releases themselves. */
+static bool is_made(const Service *service, const char *path) {
+        const GitSpec *git = &service->git;
+        scoped(free_str) char *releases = path_join(git->directory, "releases");
+        if (git->layout == LAYOUT_RELEASES && strcmp(path, releases) == 0)
+                return true;
+        for (size_t i = 0; git->artifacts && git->artifacts[i]; i++) {
+                scoped(free_str) char *artifact = path_join(git->directory, git->artifacts[i]);
+                size_t n = strlen(artifact);
+                if (strncmp(path, artifact, n) == 0 && (path[n] == '\0' || path[n] == '.'))
+                        return true;
+        }
+        return false;
 }
 
 static bool is_data_name(const char *name) {
@@ -180,7 +195,7 @@ static bool entry_look(Walk *walk, int dir, const char *name, const char *path, 
         if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT ||
                        err_fail_errno(walk->err, ERR_IO, errno, "looking at '%s'", path);
-        if (st.st_dev != walk->device || is_skipped(name))
+        if (st.st_dev != walk->device || is_skipped(name) || is_made(walk->service, path))
                 return true;
         if (S_ISDIR(st.st_mode))
                 return enter(walk, dir, name, path, depth);

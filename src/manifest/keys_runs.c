@@ -58,45 +58,6 @@ static const Key runtime_keys[] = {
 };
 const KeyTable runtime_table = KEY_TABLE("a runtime", runtime_keys);
 
-static const Choice layouts[] = {
-        {"in-place", 0, NULL},
-        {"releases", 0, "layout 'releases'"},
-        {NULL, 0, NULL},
-};
-
-static const Key git_keys[] = {
-        {.name = "directory",
-                .type = &type_text,
-                .flags = KEY_ABSOLUTE,
-                .offset = offsetof(GitSpec, directory),
-                .problem = path_problem},
-        {.name = "remote",
-                .type = &type_text,
-                .offset = offsetof(GitSpec, remote),
-                .problem = reference_problem,
-                .otherwise = "origin"},
-        {.name = "tags",
-                .type = &type_text,
-                .offset = offsetof(GitSpec, tags),
-                .problem = tag_glob_problem,
-                .otherwise = "*"},
-        {.name = "branch",
-                .type = &type_text,
-                .flags = KEY_NULL_OK,
-                .offset = offsetof(GitSpec, branch),
-                .problem = reference_problem},
-        {.name = "layout",
-                .type = &type_word,
-                .choices = layouts,
-                .flags = KEY_NOWHERE,
-                .otherwise = "in-place"},
-        LACKS("install", "git 'install'"),
-        LACKS("build", "git 'build'"),
-        LACKS("artifacts", "git 'artifacts'"),
-        LACKS("shared", "git 'shared'"),
-};
-static const KeyTable git_table = KEY_TABLE("a git source", git_keys);
-
 static const Key source_keys[] = {
         {.name = "git",
                 .type = &type_map,

@@ -84,6 +84,7 @@ extern const KeyTable manifest_table; /* keys.c; its target is a Service */
 extern const KeyTable runtime_table;  /* keys_runs.c; their target is a Service, too */
 extern const KeyTable source_table;
 extern const KeyTable installed_table;
+extern const KeyTable git_table;           /* keys_git.c; its target is a GitSpec */
 extern const KeyTable configuration_table; /* keys_data.c */
 extern const KeyTable backup_table;
 extern const KeyTable monitor_table;  /* keys_watch.c */
@@ -93,6 +94,8 @@ extern const KeyType type_checks;     /* keys_check.c */
 
 /* Reads a mapping into target by its table. False: there are findings. */
 bool map_read(Reader *r, const KeyTable *table, const Node *map, void *target);
+/* What keys of a git source must have to do with each other (keys_git.c). `node` may be NULL. */
+bool git_check(Reader *r, const Node *node);
 /* Reads the key's default as if it were written at the walk's place. */
 bool default_read(Reader *r, const Key *key, void *target);
 /* An item of a list, read by a function that may add what it made to the service. */

@@ -94,12 +94,27 @@ static void tcp_settle(Service *service) {
         }
 }
 
+/* Relative to where migrations run: with releases to the one that is in place, or to what all of them share. */
+static char *database_settle(const Service *service, const char *path) {
+        const GitSpec *git = &service->git;
+        bool releases = git->layout == LAYOUT_RELEASES && path[0] != '/';
+        scoped(free_str) char *inner = path_settle("/", path);
+        for (size_t i = 0; releases && git->shared && git->shared[i]; i++) {
+                if (!path_holds(git->shared[i], inner + 1))
+                        continue;
+                scoped(free_str) char *shared = path_join(service->directory, "shared");
+                return path_settle(shared, path);
+        }
+        scoped(free_str) char *current = path_join(service->directory, "current");
+        return path_settle(releases ? current : service->directory, path);
+}
+
 static void migrations_settle(Service *service) {
         for (size_t i = 0; i < service->n_migrations; i++) {
                 MigrationSpec *migration = &service->migrations[i];
                 if (migration->database)
                         str_replace_owned(&migration->database,
-                                path_settle(service->directory, migration->database));
+                                database_settle(service, migration->database));
         }
 }
 
@@ -182,6 +197,7 @@ bool service_settle(Reader *r, const Node *root) {
         migrations_settle(r->service);
         bool good = port_settle(r);
         tcp_settle(r->service);
+        good = git_check(r, at(root, "source", "git")) && good;
         good = installed_check(r, root) && good;
         good = configuration_check(r, root) && good;
         good = keep_settle(r, root) && good;

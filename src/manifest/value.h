@@ -24,6 +24,8 @@ const char *path_problem(const char *path);
 const char *content_problem(const char *path);
 /* A relative glob for migration files: no "..", not absolute. */
 const char *glob_problem(const char *glob);
+/* A path in a version's own files: relative, below them, not of git's or Belay's own. */
+const char *inner_path_problem(const char *path);
 /* Absolute and without "//", "/./" and ".."; owned. `base` is absolute. */
 char *path_settle(const char *base, const char *path);
 /* inner is outer, or below it; both settled. */

@@ -107,6 +107,19 @@ const char *glob_problem(const char *glob) {
         return NULL;
 }
 
+const char *inner_path_problem(const char *path) {
+        static const char *const own[] = {"/.git", "/.belay", NULL};
+        const char *problem = glob_problem(path);
+        if (path[0] == '/')
+                return "is absolute; it belongs to the files of a version";
+        if (problem)
+                return problem;
+        scoped(free_str) char *settled = path_settle("/", path);
+        if (strcmp(settled, "/") == 0)
+                return "is all of a version's files";
+        return below_any(settled, own) ? "belongs to git, or to Belay" : NULL;
+}
+
 char *path_settle(const char *base, const char *path) {
         scoped(free_str) char *joined = path_join(base, path);
         scoped(strv_freep) Strv parts = strv_split(joined, '/');

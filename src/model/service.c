@@ -68,6 +68,10 @@ static void runtime_and_source_done(Service *service) {
         free(service->process.user);
         pairs_free(service->process.environment, service->process.n_environment);
         free(service->git.directory);
+        strv_free(service->git.install);
+        strv_free(service->git.build);
+        strv_free(service->git.artifacts);
+        strv_free(service->git.shared);
         free(service->git.remote);
         free(service->git.tags);
         free(service->git.branch);

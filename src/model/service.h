@@ -34,11 +34,18 @@ typedef struct ProcessSpec {
 /* ---- source ---- */
 typedef enum Channel { CHANNEL_EXACT, CHANNEL_LATEST, CHANNEL_MINOR, CHANNEL_PATCH } Channel;
 
+typedef enum GitLayout { LAYOUT_IN_PLACE, LAYOUT_RELEASES } GitLayout;
+
 typedef struct GitSpec {
-        char *directory; /* the checkout; absolute */
+        char *directory; /* the checkout, or what holds releases/ and current; absolute */
         char *remote;    /* "origin" */
         char *tags;      /* glob, "*" by default */
         char *branch;    /* NULL: tags are followed */
+        GitLayout layout;
+        Strv install, build;        /* commands before expansion; NULL: none */
+        int64_t command_timeout_ms; /* of each of the two */
+        Strv artifacts;             /* what they make, relative to a version's files; settled */
+        Strv shared;                /* releases: linked into each, relative; settled */
 } GitSpec;
 
 /* ---- secrets: where a value comes from; the value itself is never kept in here ---- */

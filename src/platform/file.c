@@ -249,6 +249,16 @@ bool dir_sync(const char *path, Err *err) {
         return fd_sync_directory(fd, path, err);
 }
 
+bool disk_sync(const char *path, Err *err) {
+        scoped(close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return err_fail_errno(err, ERR_IO, errno, "opening directory '%s'", path);
+        if (fault_before("syncfs", path) || syncfs(fd) < 0)
+                return err_fail_errno(err, ERR_IO, errno, "syncing the disk of '%s'", path);
+        fault_after();
+        return true;
+}
+
 bool fd_reserve(int fd, uint64_t bytes, const char *what, Err *err) {
         if (bytes == 0)
                 return true;

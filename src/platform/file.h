@@ -52,6 +52,14 @@ bool dir_make(const char *path, Err *err);
 bool file_rename(const char *from, const char *to, Err *err); /* and syncs both directories */
 bool file_exchange(const char *a, const char *b, Err *err);   /* RENAME_EXCHANGE, synced */
 bool file_unlink(const char *path, Err *err);                 /* absent is fine; synced */
+/* Makes `path` a symbolic link to `target`; a file or link that is there is replaced by rename (a
+ * temporary link beside it first), so that it leads to the one or the other at any moment. */
+bool link_write_durable(const char *path, const char *target, Err *err);
+char *link_read(const char *path); /* where it leads, as written; owned; NULL: no link */
+/* Removes what a writer of this file or link that died may have left beside it. */
+bool file_forget_temporary(const char *path, Err *err);
+/* Everything written so far on the file system of path, in one call: for trees of thousands of files. */
+bool disk_sync(const char *path, Err *err);
 /* Removes a file or a whole tree, without following links; absent is fine. With a mount point inside,
  * nothing is removed and the error names it. */
 bool tree_remove(const char *path, Err *err);

@@ -205,6 +205,28 @@ bool file_unlink(const char *path, Err *err) {
         return !file_exists(dir) || dir_sync(dir, err);
 }
 
+char *link_read(const char *path) {
+        char target[PATH_MAX];
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+        return n < 0 ? NULL : str_copy_n(target, (size_t)n);
+}
+
+bool file_forget_temporary(const char *path, Err *err) {
+        scoped(free_str) char *temp = temp_path(path);
+        return !file_exists(temp) || file_unlink(temp, err);
+}
+
+bool link_write_durable(const char *path, const char *target, Err *err) {
+        scoped(free_str) char *temp = temp_path(path);
+        scoped(free_str) char *dir = path_dirname(path);
+        if (!file_forget_temporary(path, err))
+                return false;
+        if (fault_before("symlink", temp) || symlink(target, temp) < 0)
+                return err_fail_errno(err, ERR_IO, errno, "making the link '%s'", path);
+        fault_after();
+        return rename_over(temp, path, err) && dir_sync(dir, err);
+}
+
 static bool make_one(const char *path, Err *err) {
         scoped(free_str) char *parent = path_dirname(path);
         if (fault_before("mkdir", path))

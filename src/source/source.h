@@ -1,6 +1,6 @@
 /*
- * Where versions come from. One driver so far, "git": a checkout whose tracked files are moved from
- * commit to commit in place.
+ * Where versions come from. One source so far, git, in two layouts: a checkout whose tracked files are
+ * moved from commit to commit in place; or a directory for each release, and a link to the one that runs.
  *
  * The order of calls in an update, and what each may cost:
  *
@@ -10,6 +10,7 @@
  *     source->resolve(&context, "1.2.0", &from, &to, err)       // network
  *     source->preflight(&context, &to, &findings, err)          // no network
  *     source->fetch(&context, &to, err)         // network; then lays the changed files out beside, synced
+ *     source->build(&context, &to, &how, err)   // install and build, beside; when source->builds(&context)
  *     ------------------------------------------ ARM, quiesce: from here on nothing needs network or room
  *     source->place_facts(&context, &to, facts, err)            // the step's prepare: only looks
  *     source->place(&context, facts, err)       // renames; each file is old or new at any moment
@@ -41,6 +42,7 @@
 #include "base/js.h"
 #include "base/str.h"
 #include "journal/state.h"
+#include "model/expand.h"
 #include "model/release.h"
 #include "model/service.h"
 #include "platform/process.h"
@@ -54,7 +56,16 @@ typedef struct SourceContext {
         const Cancel *cancel; /* or NULL */
         char *const *
                 allowed; /* absolute paths of configuration that Belay edits: never placed; or NULL */
+        /* A person goes back, or said that a branch which was rewritten is right all the same. */
+        bool rewrite_ok;
 } SourceContext;
+
+/* What install and build are told, and where goes what they write. Borrowed for the call. */
+typedef struct SourceBuild {
+        Expansion values;       /* of the version to build */
+        char *const *secrets;   /* taken out of all that is kept or shown; or NULL */
+        const char *output_dir; /* install.txt and build.txt come into it; NULL: not kept */
+} SourceBuild;
 
 /* What the remote offers. */
 typedef struct Offers {
@@ -113,6 +124,15 @@ typedef struct Source {
         /* Brings the commit of `to`, checks it, pins the one that is installed, and lays out the files that
          * differ, old and new, below .git/belay/. Touches nothing of the user's. May be called again. */
         bool (*fetch)(const SourceContext *context, const Release *to, Err *err);
+        /* Whether anything must be made of a version before it can be placed. */
+        bool (*builds)(const SourceContext *context);
+        /* After fetch, while the old version serves: runs install and build in a directory beside that has the
+         * files of `to`, as the owner of the checkout. What was made for that commit before is used again. Whatever
+         * an earlier call left half made is made anew. ERR_TOOL, ERR_TIMEOUT with what the program said last. */
+        bool (*build)(
+                const SourceContext *context, const Release *to, const SourceBuild *how, Err *err);
+        /* Where the version that is in place runs; owned, absolute, without links. */
+        bool (*runs_in)(const SourceContext *context, char **ret, Err *err);
         /* Fills `facts` (an empty object): small, and everything that place, unplace, observe need. Looks
          * at HEAD and the files again: ERR_DRIFT when they are no longer what fetch saw. */
         bool (*place_facts)(
@@ -122,8 +142,8 @@ typedef struct Source {
         /* *ret_why (may be NULL) says for PARTLY and DRIFT what differs; owned, or NULL. */
         bool (*observe)(const SourceContext *context, const json_t *facts, SourceTruth *ret,
                 char **ret_why, Err *err);
-        /* Removes what was laid out beside, a leftover lock of Belay's own, and Belay's references but those of
-         * the commits in `keep` (n of them) and of HEAD. */
+        /* Removes what was laid out or built beside, a leftover lock of Belay's own, and Belay's references, built
+         * artifacts and releases but those of the commits in `keep` (n of them) and of HEAD. */
         bool (*cleanup)(const SourceContext *context, const char *const *keep, size_t n, Err *err);
         /* The files of a release's tree whose objects are here (after fetch, or the installed one): paths relative to
          * service->directory, those below it only. What migrations there are is known from these before place. */

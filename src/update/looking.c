@@ -72,10 +72,13 @@ bool looking_open(const World *world, const Release *release, Looking *ret, Err 
         Looking *looking = ret;
         *looking = (Looking){0};
         if (!read_env(service, looking, err) ||
+                !world->source->runs_in(&world->source_at, &looking->directory, err) ||
                 !world->runtime->describe(&world->runtime_at, &looking->user, err)) {
                 looking_done(looking);
                 return false;
         }
+        looking->service = *service;
+        looking->service.directory = looking->directory;
         add_header_secrets(service, looking);
         if (service->process.port)
                 snprintf(looking->port, sizeof(looking->port), "%u", service->process.port);
@@ -84,7 +87,7 @@ bool looking_open(const World *world, const Release *release, Looking *ret, Err 
         looking->log = log_file_reader(&looking->log_file);
         looking->as_user = looking->user.uid != geteuid();
         looking->check = (CheckContext){
-                .service = service,
+                .service = &looking->service,
                 .values = expansion_of(world, release, looking->port),
                 .env = looking->env,
                 .log = &looking->log,
@@ -109,13 +112,14 @@ void looking_done(Looking *looking) {
         wipe(looking->env);
         wipe(looking->secrets);
         free(looking->log_path);
+        free(looking->directory);
         runtime_description_done(&looking->user);
         *looking = (Looking){0};
 }
 
 MigrateContext looking_migrate(const World *world, const Looking *looking) {
         return (MigrateContext){
-                .service = world->service,
+                .service = &looking->service,
                 .state = world->state,
                 .env = looking->env,
                 .uid = looking->user.uid,

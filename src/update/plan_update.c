@@ -40,6 +40,22 @@ static char *contents_text(const World *world) {
         return text.len ? str_take(&text) : str_copy("configuration only");
 }
 
+static void add_fetch_lines(Plan *plan, const World *world) {
+        const GitSpec *git = &world->service->git;
+        plan_add(plan, &step_fetch, NULL, str_format("fetch %.7s", world->to.reference),
+                "remove it");
+        if (!world->source->builds(&world->source_at))
+                return;
+        scoped(free_str) char *install = git->install ? strv_join(git->install, " ") : NULL;
+        scoped(free_str) char *build = git->build ? strv_join(git->build, " ") : NULL;
+        char *text = install || build
+                             ? str_format("%s%s%s%s%s", install ? "install: " : "",
+                                       install ? install : "", install && build ? "; " : "",
+                                       build ? "build: " : "", build ? build : "")
+                             : str_copy("write the release beside");
+        plan_add(plan, &step_build, NULL, text, "remove it");
+}
+
 static void add_backup_lines(Plan *plan, const World *world) {
         scoped(free_str) char *contents = contents_text(world);
         plan_add(plan, &step_backup, NULL, str_format("back up %s", contents), "remove backup");
@@ -254,8 +270,7 @@ static bool lay_out_update(World *world, Plan *plan, Preflight *preflight, Err *
         bool with_backup = !world->options.no_backup;
         plan_add(plan, &step_preflight, NULL, str_format("preflight: %u points", preflight->points),
                 NULL);
-        plan_add(plan, &step_fetch, NULL, str_format("fetch %.7s", world->to.reference),
-                "remove it");
+        add_fetch_lines(plan, world);
         if (with_backup)
                 add_backup_lines(plan, world);
         add_stop_lines(plan, world, with_backup);
@@ -402,8 +417,7 @@ static bool lay_out_rollback(
         bool with_backup = !world->options.no_backup;
         plan_add(plan, &step_preflight, NULL, str_format("preflight: %u points", preflight->points),
                 NULL);
-        plan_add(plan, &step_fetch, NULL, str_format("fetch %.7s", world->to.reference),
-                "remove it");
+        add_fetch_lines(plan, world);
         if (with_backup)
                 add_backup_lines(plan, world);
         if (backup) {

@@ -10,6 +10,7 @@
 static const Step *const rollback_steps[] = {
         &step_preflight,
         &step_fetch,
+        &step_build,
         &step_backup,
         &step_prove,
         &step_prepare_data,

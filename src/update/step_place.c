@@ -32,6 +32,31 @@ const Step step_fetch = {
         .undo = fetch_undo,
 };
 
+/* -- build: dependencies and programs, made beside as the owner of the files -- */
+
+static bool build_apply(StepContext *context, Err *err) {
+        const World *world = context->world;
+        scoped(free_str) char *output = world_output_dir(world);
+        scoped(looking_done) Looking looking = {0};
+        if (!looking_open(world, &world->to, &looking, err))
+                return false;
+        const SourceBuild how = {
+                .values = looking.check.values,
+                .secrets = looking.secrets,
+                .output_dir = output,
+        };
+        return world->source->build(&world->source_at, &world->to, &how, err);
+}
+
+const Step step_build = {
+        .name = "build",
+        .title = "Install and build",
+        .phase = PHASE_FETCH,
+        .flags = STEP_REDO_SAFE,
+        .apply = build_apply,
+        .undo = fetch_undo,
+};
+
 /* -- config: the env file -- */
 
 static bool config_step_prepare(StepContext *context, Err *err) {

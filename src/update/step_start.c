@@ -36,7 +36,11 @@ void tell_keeper(void *world, bool armed) {
 
 bool start_release(const World *world, const Release *release, Err *err) {
         const Service *service = world->service;
+        scoped(free_str) char *directory = NULL;
+        if (!world->source->runs_in(&world->source_at, &directory, err))
+                return err_context(err, "starting %s", service->name);
         const StartRequest request = {
+                .directory = directory,
                 .version = release->version,
                 .commit = release->reference,
                 .tag = release->tag,

@@ -6,7 +6,7 @@
 #include "update/world.h"
 
 extern const Step step_preflight;                                          /* step_preflight.c */
-extern const Step step_fetch;                                              /* step_place.c */
+extern const Step step_fetch, step_build;                                  /* step_place.c */
 extern const Step step_backup, step_prove, step_reserve, step_second_pass; /* step_backup.c */
 extern const Step step_merge, step_publish, step_backup_after, step_prune; /* step_finish.c */
 extern const Step step_record, step_tidy, step_publish_old, step_tidy_old; /* step_finish.c */

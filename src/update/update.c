@@ -11,6 +11,7 @@
 static const Step *const steps[] = {
         &step_preflight, /* look again at everything that could stop it */
         &step_fetch,     /* bring what is new here, beside what runs */
+        &step_build,     /* make of it what can run: install, build */
         &step_backup,    /* first pass, live */
         &step_prove,     /* every byte read back; without it nothing is touched */
         &step_reserve,   /* rolling back works on a full disk, too */

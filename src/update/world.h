@@ -89,6 +89,8 @@ typedef struct Looking {
         LogReader log;
         RuntimeDescription user;
         bool as_user;
+        char *directory;    /* where what is in place runs */
+        Service service;    /* borrows all but this directory from the world's */
         CheckContext check; /* ready for use; borrows from here */
 } Looking;
 bool looking_open(const World *world, const Release *release, Looking *ret, Err *err);

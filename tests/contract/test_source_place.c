@@ -141,7 +141,7 @@ static void branch_is_followed(void **state) {
 }
 
 /* G09 */
-static void force_pushed_branch_is_refused(void **state) {
+static void own_commits_on_the_branch_are_refused(void **state) {
         World *w = *state;
         GIT(w->work, "checkout", "-q", "main");
         put(w->work, "mine.txt", "mine\n");
@@ -155,7 +155,7 @@ static void force_pushed_branch_is_refused(void **state) {
         scoped(err_clear) Err err = {0};
         assert_true(w->source->preflight(&w->at, &to, &findings, NULL));
         assert_false(source_findings_ok(&findings, &err));
-        assert_non_null(strstr(err.message, "different ways"));
+        assert_non_null(strstr(err.message, "has commits here that its remote has not"));
 }
 
 static void reinstall_changes_nothing(void **state) {
@@ -465,7 +465,7 @@ int main(void) {
                 TEST(users_references_stay),
                 TEST(head_on_a_branch_comes_back),
                 TEST(branch_is_followed),
-                TEST(force_pushed_branch_is_refused),
+                TEST(own_commits_on_the_branch_are_refused),
                 TEST(reinstall_changes_nothing),
                 TEST(rights_are_kept),
                 TEST(clean_checkout_has_no_finding),

@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "platform/fault.h"
 #include "platform/file.h"
+#include "source/git/artifacts.h"
 #include "source/git/place.h"
 
 /* git compares times before contents: without this the next status reads every file that was placed. */
@@ -147,8 +148,11 @@ bool place_cleanup(const SourceContext *context, const char *const *keep, size_t
         /* It only saves the next status some time; a git that was ended in the middle of it must neither leave the
          * owner's checkout locked nor the rest undone. */
         (void)refresh_index(&repo, NULL);
-        bool ok = index_lock_drop(&repo, err) && ref_locks_remove(&repo, err) &&
-                  refs_remove(&repo, keep, n, err) && remove_empty_ref_dir(&repo, err) &&
-                  stages_remove(&repo, err) && lists_remove(context, err);
+        scoped(repo_head_done) RepoHead head = {0};
+        bool ok = repo_head(&repo, &head, err) && index_lock_drop(&repo, err) &&
+                  artifacts_cleanup(&repo, keep, n, head.commit, err) &&
+                  ref_locks_remove(&repo, err) && refs_remove(&repo, keep, n, err) &&
+                  remove_empty_ref_dir(&repo, err) && stages_remove(&repo, err) &&
+                  lists_remove(context, err);
         return ok || err_context(err, "tidying up the checkout '%s'", repo.work);
 }

@@ -115,9 +115,10 @@ bool stage_fetch(const SourceContext *context, const Release *to, Err *err) {
         scoped(repo_done) Repo repo = {0};
         if (!repo_open(context, &repo, err) || !bring(&repo, to, err))
                 return false;
-        if (!context->service->git.branch && !tags_remember(context, to, err))
+        if (!tags_remember(context, to, err))
                 return false;
         if (!context->mark || !context->state)
                 return true;
-        return pin_installed(&repo, to, err) && stage_lay_out(&repo, to, err);
+        bool in_place = context->service->git.layout == LAYOUT_IN_PLACE;
+        return pin_installed(&repo, to, err) && (!in_place || stage_lay_out(&repo, to, err));
 }

@@ -40,6 +40,27 @@ bool known_add(json_t *known, const char *tag, const char *commit) {
         return true;
 }
 
+enum { HEADS_MAX = 50 };
+
+bool known_head(const json_t *known, const char *commit) {
+        const json_t *heads = js_get(known, "heads");
+        for (size_t i = 0; i < json_array_size(heads); i++)
+                if (str_equal(json_string_value(json_array_get(heads, i)), commit))
+                        return true;
+        return false;
+}
+
+void known_add_head(json_t *known, const char *commit) {
+        if (!json_is_array(js_get(known, "heads")))
+                js_set(known, "heads", json_array());
+        json_t *heads = js_get(known, "heads");
+        if (known_head(known, commit))
+                return;
+        json_array_append_new(heads, json_string(commit));
+        if (json_array_size(heads) > HEADS_MAX)
+                json_array_remove(heads, 0);
+}
+
 void known_choose(json_t *known, const char *tag, const char *commit) {
         js_set_str(part(known, "chosen"), commit, tag);
 }

@@ -14,6 +14,9 @@ const char *known_commit(const json_t *known, const char *tag); /* borrowed, or 
 const char *known_chosen(const json_t *known, const char *commit);
 /* True when that was news. */
 bool known_add(json_t *known, const char *tag, const char *commit);
+/* Heads of branches that were installed, the newest 50: whether a commit came from the remote or was made here. */
+bool known_head(const json_t *known, const char *commit);
+void known_add_head(json_t *known, const char *commit);
 void known_choose(json_t *known, const char *tag, const char *commit);
 
 #endif

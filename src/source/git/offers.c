@@ -420,7 +420,11 @@ bool tags_remember(const SourceContext *context, const Release *release, Err *er
         scoped(js_freep) json_t *known = known_load(context, err);
         if (!known)
                 return false;
-        known_add(known, release->tag, release->reference);
-        known_choose(known, release->tag, release->reference);
+        if (context->service->git.branch) {
+                known_add_head(known, release->reference);
+        } else {
+                known_add(known, release->tag, release->reference);
+                known_choose(known, release->tag, release->reference);
+        }
         return known_save(context, known, err);
 }

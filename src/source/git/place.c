@@ -1,5 +1,7 @@
 #include "source/git/place.h"
 
+#include "source/git/artifacts.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -345,7 +347,12 @@ bool place_facts(const SourceContext *context, const Release *to, json_t *facts,
                 return false;
         /* The first attempt finds all as it was laid out; a later one may find some of it placed. */
         json_object_update(facts, list.facts);
-        return true;
+        if (!context->service->git.artifacts)
+                return true;
+        json_t *artifacts = artifacts_facts(&repo, js_str(list.facts, "from"), to->reference, err);
+        if (artifacts)
+                js_set(facts, "artifacts", artifacts);
+        return artifacts != NULL;
 }
 
 static bool is_there(const Seen *seen, const ChangeList *list, Direction direction) {
@@ -400,14 +407,40 @@ static bool go_to(
         return go(&repo, &list, direction, err);
 }
 
+static bool switch_artifacts(
+        const SourceContext *context, const json_t *facts, Direction direction, Err *err) {
+        scoped(repo_done) Repo repo = {0};
+        const json_t *list = js_get(facts, "artifacts");
+        return !list || (repo_open(context, &repo, err) &&
+                                artifacts_switch(&repo, list, direction == TO_NEW, err));
+}
+
 bool place_apply(const SourceContext *context, const json_t *facts, Err *err) {
-        return go_to(context, facts, TO_NEW, err) ||
+        return (go_to(context, facts, TO_NEW, err) &&
+                       switch_artifacts(context, facts, TO_NEW, err)) ||
                err_context(err, "placing the files of %s", js_str(facts, "tag"));
 }
 
 bool place_take_back(const SourceContext *context, const json_t *facts, Err *err) {
-        return go_to(context, facts, TO_OLD, err) ||
+        return (switch_artifacts(context, facts, TO_OLD, err) &&
+                       go_to(context, facts, TO_OLD, err)) ||
                err_context(err, "putting the files from before %s back", js_str(facts, "tag"));
+}
+
+static SourceTruth files_truth(const Seen *seen, const ChangeList *list, IndexLock lock) {
+        if (seen->other > 0 || (!seen->head_old && !seen->head_new))
+                return SOURCE_DRIFT;
+        return lock == INDEX_OURS             ? SOURCE_PARTLY
+               : is_there(seen, list, TO_NEW) ? SOURCE_APPLIED
+               : is_there(seen, list, TO_OLD) ? SOURCE_NOT_APPLIED
+                                              : SOURCE_PARTLY;
+}
+
+/* `either`: the artifacts are the same before and after, and say nothing. */
+static SourceTruth combine(SourceTruth files, SourceTruth made, bool either) {
+        if (files == SOURCE_DRIFT || made == SOURCE_DRIFT)
+                return SOURCE_DRIFT;
+        return either || files == made ? files : SOURCE_PARTLY;
 }
 
 bool place_observe(const SourceContext *context, const json_t *facts, SourceTruth *ret,
@@ -419,12 +452,12 @@ bool place_observe(const SourceContext *context, const json_t *facts, SourceTrut
         if (!open_with_list(context, facts, &repo, &list, err) ||
                 !index_lock_look(&repo, &lock, err) || !look_as_owner(&repo, &list, &seen, err))
                 return false;
-        bool drift = seen.other > 0 || (!seen.head_old && !seen.head_new);
-        *ret = drift                            ? SOURCE_DRIFT
-               : lock == INDEX_OURS             ? SOURCE_PARTLY
-               : is_there(&seen, &list, TO_NEW) ? SOURCE_APPLIED
-               : is_there(&seen, &list, TO_OLD) ? SOURCE_NOT_APPLIED
-                                                : SOURCE_PARTLY;
+        SourceTruth made = SOURCE_UNKNOWN;
+        bool either = true;
+        if (!artifacts_observe(
+                    &repo, js_get(facts, "artifacts"), &made, &either, &seen.foreign, err))
+                return false;
+        *ret = combine(files_truth(&seen, &list, lock), made, either);
         if (ret_why && (*ret == SOURCE_DRIFT || *ret == SOURCE_PARTLY))
                 *ret_why = differs_text(&repo, &seen);
         return true;

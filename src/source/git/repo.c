@@ -20,6 +20,7 @@ enum {
 };
 
 void repo_done(Repo *repo) {
+        free(repo->root);
         free(repo->work);
         free(repo->dir);
         free(repo->common);
@@ -155,10 +156,42 @@ static bool check_owner(Repo *repo, Err *err) {
                owned_by(config, repo->uid, err);
 }
 
+/* With releases: the one that `current` leads to. Before the first, the plain checkout that is there. */
+static bool find_work(Repo *repo, Err *err) {
+        scoped(free_str) char *current = path_join(repo->root, "current");
+        struct stat st = {0};
+        bool there = false;
+        if (repo->context->service->git.layout != LAYOUT_RELEASES) {
+                repo->work = str_copy(repo->root);
+                return true;
+        }
+        if (!file_stat(current, &st, &there, err))
+                return false;
+        if (there && !S_ISLNK(st.st_mode)) {
+                err_fail(err, ERR_REFUSED, "'%s' is no link to a release", current);
+                return err_hint(err, "Belay makes that link itself: move what is there away.");
+        }
+        if (!there) {
+                repo->work = str_copy(repo->root);
+                return true;
+        }
+        scoped(free_str) char *real = file_real(current);
+        scoped(free_str) char *dot = real ? path_join(real, ".git") : NULL;
+        if (!dot || !file_exists(dot)) {
+                err_fail(err, ERR_REFUSED, "'%s' does not lead to a release that git knows",
+                        current);
+                return err_hint(err, "Point it at a directory below releases/, or remove it.");
+        }
+        repo->work = TAKE(real);
+        return true;
+}
+
 bool repo_open(const SourceContext *context, Repo *ret, Err *err) {
         scoped(repo_done) Repo repo = {.context = context};
         const char *directory = context->service->git.directory;
-        repo.work = file_real(directory);
+        repo.root = file_real(directory);
+        if (repo.root && file_exists(repo.root) && !find_work(&repo, err))
+                return false;
         if (!repo.work || !file_exists(repo.work)) {
                 err_fail(err, ERR_REFUSED, "the checkout '%s' is not there", directory);
                 return err_hint(err, "Clone the repository to that place first.");

@@ -21,7 +21,8 @@ enum { GIT_LIST_MS = 60 * 1000, GIT_FETCH_MS = 10 * 60 * 1000, GIT_LOCAL_MS = 2 
 
 typedef struct Repo {
         const SourceContext *context;
-        char *work;   /* the checkout; absolute */
+        char *root; /* source.git.directory; absolute */
+        char *work; /* the checkout: the same, but the release that is in place where there are releases */
         char *dir;    /* its .git, or that of a worktree or submodule */
         char *common; /* where references and objects are: the same but for a worktree */
         uid_t uid;

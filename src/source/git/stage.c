@@ -61,11 +61,13 @@ bool stage_local_changes(const Repo *repo, Strv *ret, Err *err) {
         return true;
 }
 
-/* A directory where a file is to be is fine when all that is in it goes with the old version. */
+/* A directory where a file is to be is fine when it goes with the old version: when all that is in it does, and
+ * there is something in it. git removes a directory that is empty; here it may be somebody's. */
 static bool only_old_files_in(const Repo *repo, const ChangeList *list, const char *path) {
         scoped(free_str) char *full = path_join(repo->work, path);
         DIR *dir = opendir(full);
         bool only = dir != NULL;
+        size_t n = 0;
         for (struct dirent *entry; only && (entry = readdir(dir)) != NULL;) {
                 if (str_equal(entry->d_name, ".") || str_equal(entry->d_name, ".."))
                         continue;
@@ -75,10 +77,11 @@ static bool only_old_files_in(const Repo *repo, const ChangeList *list, const ch
                         goes = str_equal(list->items[i].path, child) &&
                                list->items[i].new_mode == 0;
                 only = goes || (entry->d_type == DT_DIR && only_old_files_in(repo, list, child));
+                n++;
         }
         if (dir)
                 closedir(dir);
-        return only;
+        return only && n > 0;
 }
 
 /* Something on the way to `path` that is neither a directory nor a file that goes. *ret is its name. */

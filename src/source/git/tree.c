@@ -10,9 +10,9 @@
 static char *prefix_of(const Repo *repo) {
         const Service *service = repo->context->service;
         scoped(free_str) char *directory =
-                file_real(service->directory ? service->directory : repo->work);
-        size_t n = strlen(repo->work);
-        if (!directory || strncmp(directory, repo->work, n) != 0)
+                file_real(service->directory ? service->directory : repo->root);
+        size_t n = strlen(repo->root);
+        if (!directory || strncmp(directory, repo->root, n) != 0)
                 return NULL;
         if (directory[n] == '\0')
                 return str_copy("");

@@ -262,6 +262,46 @@ static const Case lists[] = {
                 ":5:26: \"checks[0].log.expect\" is empty"},
 };
 
+static const Case made[] = {
+#define MADE(keys)     HEAD RUN "source: { git: { install: [a], " keys " } }\n"
+#define RELEASES(keys) HEAD RUN "source: { git: { layout: releases, " keys " } }\n"
+        {"no such layout", HEAD RUN "source: { git: { layout: copies } }\n", ":4:26:"},
+        {"empty install", HEAD RUN "source: { git: { install: [] } }\n",
+                ":4:27: \"source.git.install\" is an empty list"},
+        {"install as text", HEAD RUN "source: { git: { install: npm ci } }\n", ":4:27:"},
+        {"unknown value", HEAD RUN "source: { git: { install: [a, '${colour}'] } }\n", ":4:31:"},
+        {"image is not known", HEAD RUN "source: { git: { build: [a, '${image}'] } }\n", ":4:29:"},
+        {"timeout", MADE("timeout: 0s"), ":4:41:"},
+        {"absolute artifact", MADE("artifacts: [/opt/venv]"),
+                ":4:44: \"source.git.artifacts[0]\" is absolute"},
+        {"artifact outside", MADE("artifacts: [dist, ../dist]"),
+                ":4:50: \"source.git.artifacts[1]\" leads out"},
+        {"artifact outside later", MADE("artifacts: [a/../../b]"), ":4:44:"},
+        {"artifact is all", MADE("artifacts: [./]"), ":4:44: \"source.git.artifacts[0]\" is all"},
+        {"artifact of git", MADE("artifacts: [.git/hooks]"),
+                ":4:44: \"source.git.artifacts[0]\" belongs to git"},
+        {"artifact of Belay", MADE("artifacts: [.belay]"), ":4:44:"},
+        {"empty artifact", MADE("artifacts: ['']"), ":4:44:"},
+        {"no artifacts", MADE("artifacts: []"), ":4:43:"},
+        {"artifact twice", MADE("artifacts: [dist, dist/]"),
+                ":4:50: 'dist' and 'dist', which is an artifact, too, are one in the other"},
+        {"artifact in artifact", MADE("artifacts: [dist/js, dist]"), ":4:53:"},
+        {"nothing makes it", HEAD RUN "source: { git: { artifacts: [dist] } }\n",
+                ":4:29: nothing makes the artifacts"},
+        {"shared in place", HEAD RUN "source: { git: { shared: [data] } }\n",
+                ":4:26: \"source.git.shared\" goes with layout 'releases' alone"},
+        {"absolute shared", RELEASES("shared: [/srv/data]"), ":4:45:"},
+        {"shared outside", RELEASES("shared: [../data]"), ":4:45:"},
+        {"shared twice", RELEASES("shared: [data, data]"), ":4:51:"},
+        {"shared in shared", RELEASES("shared: [data/db, data]"), ":4:54:"},
+        {"shared and made", RELEASES("install: [a], artifacts: [dist], shared: [dist/x]"),
+                ":4:78:"},
+        {"somewhere else",
+                HEAD "runtime: { process: { command: [./server], directory: /srv/a/web } }\n"
+                     "source: { git: { directory: /srv/a, layout: releases } }\n",
+                ":4:16: with layout 'releases' the process runs in '/srv/a/current'"},
+};
+
 static const Case paths[] = {
 #define CONTENT(value) BASE "backup: { contents: [ path: " value " ] }\n"
         {"Y16 root", CONTENT("/"), ":5:29: \"backup.contents[0].path\" is the root"},
@@ -387,16 +427,6 @@ static const Case lacking[] = {
         {"swarm", RUNTIME("swarm"), ":3:12: this build has no runtime 'swarm'"},
         {"image", HEAD RUN "source: { image: { repository: a } }\n",
                 ":4:11: this build has no source 'image'"},
-        {"layout", HEAD RUN "source: { git: { layout: releases } }\n",
-                ":4:26: this build has no layout 'releases'"},
-        {"install", HEAD RUN "source: { git: { install: [a] } }\n",
-                ":4:18: this build has no git 'install'"},
-        {"build", HEAD RUN "source: { git: { build: [a] } }\n",
-                ":4:18: this build has no git 'build'"},
-        {"artifacts", HEAD RUN "source: { git: { artifacts: [a] } }\n",
-                ":4:18: this build has no git 'artifacts'"},
-        {"shared", HEAD RUN "source: { git: { shared: [a] } }\n",
-                ":4:18: this build has no git 'shared'"},
         {"releases", BASE "releases: { feed: x }\n", ":5:1: this build has no 'releases'"},
         {"cooldown", BASE "cooldown: 7d\n", ":5:1: this build has no 'cooldown'"},
         {"automatic", BASE "automatic: none\n", ":5:1: this build has no 'automatic'"},
@@ -491,6 +521,7 @@ TEST_OF(structure)
 TEST_OF(names)
 TEST_OF(numbers)
 TEST_OF(lists)
+TEST_OF(made)
 TEST_OF(paths)
 TEST_OF(urls)
 TEST_OF(lacking)
@@ -589,6 +620,7 @@ int main(void) {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_numbers),
                 cmocka_unit_test(test_lists),
+                cmocka_unit_test(test_made),
                 cmocka_unit_test(test_paths),
                 cmocka_unit_test(test_urls),
                 cmocka_unit_test(test_lacking),

@@ -14,6 +14,7 @@
 #include "manifest/manifest.h"
 #include "platform/file.h"
 #include "update/plan.h"
+#include "update/predict.h"
 #include "update/report.h"
 #include "update/runner.h"
 #include "update/runs.h"
@@ -64,10 +65,19 @@ static void print_explanation(const Service *service) {
         table_print(&table, stdout);
 }
 
+/* The column is there when there is something to say. */
+static bool any_usual(const Plan *plan) {
+        for (size_t i = 0; i < plan->n_lines; i++)
+                if (plan->lines[i].usually_ms >= 0)
+                        return true;
+        return false;
+}
+
 static void print_plan_lines(const Plan *plan) {
-        scoped(table_done) Table table = {.columns = 4, .indent = "  "};
-        static const char *const heads[] = {" #", "STEP", "SERVICE", "UNDO"};
-        for (size_t i = 0; i < COUNT_OF(heads); i++)
+        static const char *const heads[] = {" #", "STEP", "SERVICE", "UNDO", "USUALLY"};
+        bool usual = any_usual(plan);
+        scoped(table_done) Table table = {.columns = COUNT_OF(heads) - !usual, .indent = "  "};
+        for (size_t i = 0; i < table.columns; i++)
                 table_add(&table, heads[i]);
         unsigned number = 0;
         for (size_t i = 0; i < plan->n_lines; i++) {
@@ -79,8 +89,18 @@ static void print_plan_lines(const Plan *plan) {
                 table_add(&table, line->text);
                 table_add(&table, line->service);
                 table_add(&table, line->undo);
+                if (usual)
+                        table_add_owned(&table, usual_text(line->usually_ms));
         }
         table_print(&table, stdout);
+}
+
+static void print_downtime(const Plan *plan) {
+        scoped(free_str) char *text = downtime_text(plan);
+        if (text)
+                printf("  Expected downtime %s.", text);
+        else
+                printf("  Expected downtime: not known yet; it is measured at every update.");
 }
 
 static void print_reasons(const Plan *plan) {
@@ -105,12 +125,7 @@ static void print_plan(const App *app, const World *world, const Plan *plan) {
         putchar('\n');
         print_plan_lines(plan);
         putchar('\n');
-        if (plan->downtime_ms >= 0) {
-                scoped(free_str) char *gap = duration_text(plan->downtime_ms);
-                printf("  Expected downtime: up to %s (as in the last updates).", gap);
-        } else {
-                printf("  Expected downtime: not known yet; it is measured at every update.");
-        }
+        print_downtime(plan);
         if (plan->store) {
                 scoped(free_str) char *needs = bytes_text(plan->bytes_needed);
                 scoped(free_str) char *has_free = bytes_text(plan->bytes_free);
@@ -140,7 +155,10 @@ static bool make_plan(
                 !world_open(&app->state, service, world, err))
                 return false;
         world->options = options;
-        return make(world, version, plan, err);
+        if (!make(world, version, plan, err))
+                return false;
+        plan_predict(plan, world);
+        return true;
 }
 
 static int show_plan(App *app, const World *world, const Plan *plan) {

@@ -54,6 +54,7 @@ void plan_add(Plan *plan, const Step *step, char *instance, char *text, const ch
                 .text = text,
                 .service = service_during(plan, step),
                 .undo = str_copy(undo ? undo : "–"),
+                .usually_ms = -1,
         };
         PUSH(plan->lines, plan->n_lines, line);
 }
@@ -78,6 +79,8 @@ static json_t *steps_to_json(const Plan *plan) {
                 js_set_str(step, "text", line->text);
                 js_set_str(step, "service", line->service);
                 js_set_str(step, "undo", line->undo);
+                if (line->usually_ms >= 0)
+                        js_set_int(step, "usually_ms", line->usually_ms);
                 json_array_append_new(steps, step);
         }
         return steps;
@@ -131,6 +134,15 @@ json_t *plan_to_record(const Plan *plan, const World *world) {
         return record;
 }
 
+static json_t *downtime_json(const Downtime *downtime) {
+        json_t *object = json_object();
+        js_set_int(object, "ms", downtime->ms);
+        js_set_int(object, "shortest_ms", downtime->shortest_ms);
+        js_set_int(object, "longest_ms", downtime->longest_ms);
+        js_set_int(object, "runs", (int64_t)downtime->runs);
+        return object;
+}
+
 json_t *plan_to_json(const Plan *plan) {
         json_t *object = json_object();
         js_set_str(object, "title", plan->title);
@@ -149,8 +161,8 @@ json_t *plan_to_json(const Plan *plan) {
         for (size_t i = 0; plan->notes && plan->notes[i]; i++)
                 json_array_append_new(notes, json_string(plan->notes[i]));
         js_set(object, "notes", notes);
-        if (plan->downtime_ms >= 0)
-                js_set_int(object, "expected_downtime_ms", plan->downtime_ms);
+        if (plan->downtime.runs)
+                js_set(object, "expected_downtime", downtime_json(&plan->downtime));
         js_set_str(object, "store", plan->store);
         js_set_int(object, "bytes_needed", (int64_t)plan->bytes_needed);
         js_set_int(object, "bytes_free", (int64_t)plan->bytes_free);

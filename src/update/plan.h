@@ -17,7 +17,14 @@ typedef struct PlanLine {
         char *text;          /* "back up notes.db 1.2 MB" */
         const char *service; /* "runs", "STOPS", "stopped", "STARTS" */
         char *undo;          /* "restore notes.db"; "–" when there is nothing to undo */
+        int64_t usually_ms;  /* from earlier runs (predict.h); -1 unknown */
 } PlanLine;
+
+/* Time without service in the last runs of the same kind that succeeded. */
+typedef struct Downtime {
+        size_t runs;                         /* that it is known from; 0: it is not known */
+        int64_t ms, shortest_ms, longest_ms; /* ms: the median */
+} Downtime;
 
 typedef struct Plan {
         const Story *story;
@@ -29,10 +36,10 @@ typedef struct Plan {
         Strv notes;         /* whole sentences: warnings, what is skipped and why */
         ReasonList reasons; /* what is in the way: then nothing is run, and there may be no lines */
         uint64_t bytes_needed, bytes_free;
-        char *store;         /* where the backup goes */
-        json_t *data;        /* rollback and restore: {"backup", "only"}; or NULL */
-        int64_t downtime_ms; /* of the last updates, -1 unknown */
-        char id[9];          /* changes when anything that the plan rests on changes */
+        char *store;       /* where the backup goes */
+        json_t *data;      /* rollback and restore: {"backup", "only"}; or NULL */
+        Downtime downtime; /* predict.h */
+        char id[9];        /* changes when anything that the plan rests on changes */
 } Plan;
 void plan_done(Plan *plan);
 

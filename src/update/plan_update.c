@@ -163,22 +163,6 @@ static void add_back_lines(Plan *plan, bool with_backup, bool can_be_bad) {
 
 /* -- notes -- */
 
-static int64_t usual_downtime(const World *world) {
-        Run *runs = NULL;
-        size_t n = 0;
-        int64_t longest = -1;
-        if (!run_list(world->state, world->service->name, 5, &runs, &n, NULL))
-                return -1;
-        for (size_t i = 0; i < n; i++) {
-                const StepRecord *verify = run_state_step(&runs[i].state, "verify", NULL);
-                int64_t gap =
-                        verify && verify->observed ? js_int(verify->observed, "gap_ms", -1) : -1;
-                longest = gap > longest ? gap : longest;
-        }
-        run_list_free(runs, n);
-        return longest;
-}
-
 static void add_notes(Plan *plan, World *world, const Preflight *preflight, bool with_backup) {
         for (size_t i = 0; preflight->warnings && preflight->warnings[i]; i++)
                 strv_add(&plan->notes, preflight->warnings[i]);
@@ -194,7 +178,6 @@ static void add_notes(Plan *plan, World *world, const Preflight *preflight, bool
         plan->bytes_needed = world->backup_plan.store_needs;
         plan->bytes_free = world->backup_plan.store_free;
         plan->store = with_backup ? str_copy(world_store(world)) : NULL;
-        plan->downtime_ms = usual_downtime(world);
 }
 
 static bool keep_preflight(World *world, const Preflight *preflight) {
@@ -318,7 +301,7 @@ bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
         scoped(err_clear) Err why = {0};
         bool stop = false;
         Plan *plan = ret;
-        *plan = (Plan){.story = &update_story, .downtime_ms = -1};
+        *plan = (Plan){.story = &update_story};
         if (!look_for_obstacles(world, plan, &stop, err) || stop)
                 return stop;
         if (!aim(world, wanted, plan, &why))
@@ -448,7 +431,7 @@ bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err) {
         scoped(err_clear) Err why = {0};
         bool stop = false;
         Plan *plan = ret;
-        *plan = (Plan){.story = &rollback_story, .downtime_ms = -1};
+        *plan = (Plan){.story = &rollback_story};
         if (!look_for_obstacles(world, plan, &stop, err) || stop)
                 return stop;
         if (!world_look(world, &why) || !find_way_back(world, wanted, &backup, &why))
@@ -525,7 +508,7 @@ bool plan_restore(World *world, const char *backup, const char *only, Plan *ret,
         scoped(err_clear) Err why = {0};
         bool stop = false;
         Plan *plan = ret;
-        *plan = (Plan){.story = &restore_story, .downtime_ms = -1};
+        *plan = (Plan){.story = &restore_story};
         if (!look_for_obstacles(world, plan, &stop, err) || stop)
                 return stop;
         if (!world_look(world, &why) ||

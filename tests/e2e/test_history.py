@@ -47,6 +47,9 @@ def history(make_module_site):
         Release("1.0.0"), Release("1.1.0", migrations={"01_<b>&amp;.sql": "CREATE TABLE t(a);"}),
         Release("1.2.0"), Release("1.3.0", behaviour="bad-health"), Release("1.4.0")])
     site.start()
+    plan = site.ok("plan", SERVICE, "v1.1.0").out
+    assert "USUALLY" not in plan and "Expected downtime: not known yet" in plan
+    assert "usually_ms" not in site.ok("plan", SERVICE, "v1.1.0", options=("--json",)).out
     site.ok("update", SERVICE, "v1.1.0")
     site.ok("update", SERVICE, "v1.2.0")
     assert site.belay("update", SERVICE, "v1.3.0").code == 3
@@ -112,6 +115,48 @@ def test_statistics_are_what_the_runs_add_up_to(history):
     assert sum(cause["n"] for cause in of["causes"]) == 1
     assert [one["service"] for one in stats["services"]] == [SERVICE]
     assert {**stats["services"][0], "service": None} == {**of, "service": None}
+
+
+def times_of(runs, name, instance):
+    """Of the last five updates that did this step, newest first."""
+    found = []
+    for run in reversed(runs):
+        found += [step["ended"] - step["began"] for step in run["steps"] if run["kind"] == "update"
+                  and step["step"] == name and step.get("instance") == instance and step["state"] == "done"]
+    return found[:5]
+
+
+def test_a_plan_says_what_is_usual(history):
+    runs = measured(history)
+    plan = json.loads(history.ok("plan", SERVICE, "v1.4.0", options=("--json",)).out)
+    known = {(step["name"], step.get("instance")): step.get("usually_ms") for step in plan["steps"]}
+    for (name, instance), usual in known.items():
+        times = times_of(runs, name, instance)
+        if name == "monitor":
+            assert usual == 300     # what the manifest says now
+        elif times:
+            assert usual == int(statistics.median(times)), (name, times)
+        else:
+            assert usual is None, name
+    assert known[("backup", None)] is not None and known[("tidy-old", None)] is not None
+    gaps = [run["without_service_ms"] for run in runs if run["kind"] == "update" and run["state"] == "succeeded"]
+    assert plan["expected_downtime"] == {
+        "ms": int(statistics.median(gaps)), "shortest_ms": min(gaps), "longest_ms": max(gaps), "runs": 2}
+    text = history.ok("plan", SERVICE, "v1.4.0").out
+    assert text.splitlines()[[line.split()[:1] == ["#"] for line in text.splitlines()].index(True)].endswith("USUALLY")
+    assert "Expected downtime 0." in text and "(last two updates: 0." in text
+
+
+def test_a_plan_is_the_same_with_and_without_history(history):
+    plan = json.loads(history.ok("plan", SERVICE, "v1.4.0", options=("--json",)).out)
+    runs = history.state / "runs"
+    runs.rename(history.state / "aside")
+    try:
+        without = json.loads(history.ok("plan", SERVICE, "v1.4.0", options=("--json",)).out)
+    finally:
+        runs.rmdir() if runs.exists() else None
+        (history.state / "aside").rename(runs)
+    assert without["plan"] == plan["plan"] and "expected_downtime" not in without
 
 
 def test_statistics_for_people(history):

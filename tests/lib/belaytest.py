@@ -324,8 +324,9 @@ class Site:
 
     def environment(self, extra=None):
         env = {k: v for k, v in os.environ.items() if not k.startswith("BELAY_") and k != "NO_COLOR"}
+        # root's registry is in /etc, whatever HOME says
         env.update({**GIT_ENV, "LC_ALL": "C.UTF-8", "HOME": str(self.dir),
-                    "XDG_CONFIG_HOME": str(self.dir / "config")})
+                    "XDG_CONFIG_HOME": str(self.dir / "config"), "BELAY_CONFIG": str(self.dir / "config")})
         env.update({key: str(value) for key, value in (extra or {}).items()})
         return env
 

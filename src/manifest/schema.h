@@ -85,6 +85,7 @@ extern const KeyTable runtime_table;  /* keys_runs.c; their target is a Service,
 extern const KeyTable source_table;
 extern const KeyTable installed_table;
 extern const KeyTable git_table;           /* keys_git.c; its target is a GitSpec */
+extern const KeyTable releases_table;      /* keys_releases.c; its target is a ReleasesSpec */
 extern const KeyTable configuration_table; /* keys_data.c */
 extern const KeyTable backup_table;
 extern const KeyTable monitor_table;  /* keys_watch.c */

@@ -1,6 +1,7 @@
 #include "manifest/settle.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "manifest/contents.h"
 #include "manifest/value.h"
@@ -125,6 +126,31 @@ static bool installed_check(Reader *r, const Node *root) {
                 NULL);
 }
 
+/* A token in the clear could be read by anybody on the way. */
+static bool releases_check(Reader *r, const Node *root) {
+        const ReleasesSpec *releases = &r->service->releases;
+        const char *url = releases->feed    ? releases->feed
+                          : releases->gitea ? releases->gitea
+                                            : releases->api;
+        scoped(free_str) char *host = NULL;
+        unsigned port = 0;
+        if (releases->api && !releases->github)
+                return bad(r, at(root, "releases", "api"),
+                        "\"releases.api\" goes with \"github\" alone", NULL);
+        if (releases->token.from == VALUE_NONE)
+                return true;
+        if (releases->files)
+                return bad(r, at(root, "releases", "token"),
+                        "\"releases.token\" is for servers, not for \"files\"", NULL);
+        if (!url || strncasecmp(url, "https://", 8) == 0)
+                return true;
+        url_split(url, &host, &port);
+        return host_is_loopback(host) ||
+               bad(r, at(root, "releases", "token"),
+                       "\"releases.token\" would be sent over http, where others can read it",
+                       "Use https.");
+}
+
 static bool configuration_check(Reader *r, const Node *root) {
         const ConfigSpec *config = &r->service->configuration;
         const Node *node = node_get(root, "configuration");
@@ -199,6 +225,7 @@ bool service_settle(Reader *r, const Node *root) {
         tcp_settle(r->service);
         good = git_check(r, at(root, "source", "git")) && good;
         good = installed_check(r, root) && good;
+        good = releases_check(r, root) && good;
         good = configuration_check(r, root) && good;
         good = keep_settle(r, root) && good;
         good = stores_check(r, root) && good;

@@ -75,6 +75,12 @@ static void runtime_and_source_done(Service *service) {
         free(service->git.remote);
         free(service->git.tags);
         free(service->git.branch);
+        free(service->releases.feed);
+        free(service->releases.github);
+        free(service->releases.gitea);
+        free(service->releases.files);
+        free(service->releases.api);
+        free(service->releases.token.text);
         free(service->installed.http);
         free(service->installed.json);
         strv_free(service->installed.command);

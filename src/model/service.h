@@ -55,6 +55,16 @@ typedef struct Value {
         char *text; /* the text, the file's path, or the variable's name */
 } Value;
 
+/* ---- releases: where release data comes from; all of the first four NULL: nowhere ---- */
+typedef struct ReleasesSpec {
+        char *feed;   /* URL of a feed */
+        char *github; /* "owner/name" */
+        char *gitea;  /* URL of the repository's page */
+        char *files;  /* below the service's directory, in the tree of a version */
+        char *api;    /* with github: another server than api.github.com; or NULL */
+        Value token;  /* sent to that server alone */
+} ReleasesSpec;
+
 /* ---- installed ---- */
 typedef struct InstalledSpec {
         char *http;   /* URL, or NULL */
@@ -181,6 +191,8 @@ typedef struct Service {
         ProcessSpec process;
         GitSpec git;
         Channel channel;
+        ReleasesSpec releases;
+        int64_t cooldown_ms; /* how old a release must be before it is gone to; 0: any age */
         InstalledSpec installed;
         ConfigSpec configuration;
         BackupSpec backup;

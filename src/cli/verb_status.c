@@ -11,14 +11,13 @@
 #include "cli/table.h"
 #include "manifest/manifest.h"
 #include "manifest/registry.h"
+#include "model/version_range.h"
 #include "platform/clock.h"
 #include "update/backups.h"
 #include "update/history.h"
 #include "update/known.h"
 #include "update/preflight.h"
 #include "update/runs.h"
-
-static const char *const OFFERS_FILE = "offers.json";
 
 /* -- one service's row -- */
 
@@ -84,11 +83,32 @@ static void add_mismatch(Row *row, const World *world, const RuntimeStatus *now)
                 strv_addf(&row->lines, "%s: %s", name, now->last_error);
 }
 
+/* What is at its end of life or near it is worth a line. */
+static void add_support(Row *row, const World *world, const json_t *support) {
+        const char *version = world->from.version, *status = NULL;
+        size_t i;
+        json_t *range;
+        json_array_foreach((json_t *)(uintptr_t)support, i, range) {
+                if (!version_range_holds(js_str(range, "versions"), version))
+                        continue;
+                status = js_str(range, "status");
+                break;
+        }
+        js_set_str(row->object, "support", status);
+        if (str_equal(status, "end-of-life"))
+                strv_addf(&row->lines, "%s: %s is at its end of life: nobody mends it any more",
+                        world->service->name, version);
+        else if (str_equal(status, "maintenance"))
+                strv_addf(
+                        &row->lines, "%s: %s gets maintenance only", world->service->name, version);
+}
+
 /* From the last `belay check`: status asks no network. */
 static void add_offer(Row *row, World *world) {
         scoped(js_freep) json_t *offers =
                 state_load(world->state, world->service->name, OFFERS_FILE, NULL);
         const char *newest = offers ? js_str(offers, "newest") : NULL;
+        add_support(row, world, js_get(offers, "support"));
         bool ordered = false;
         if (!newest || !world->from.version) {
                 row->update = str_copy(newest ? newest : "–");
@@ -291,95 +311,4 @@ int verb_status(App *app) {
         for (size_t k = 0; lines && lines[k]; k++)
                 printf("  %s\n", lines[k]);
         return status;
-}
-
-/* -- check -- */
-
-static void remember_offer(const World *world, const Release *newest) {
-        scoped(js_freep) json_t *object = json_object();
-        js_set_str(object, "newest", newest->version);
-        js_set_str(object, "version", newest->version);
-        js_set_str(object, "reference", newest->reference);
-        js_set_str(object, "tag", newest->tag);
-        js_set_int(object, "at", clock_wall_ms());
-        (void)state_save(world->state, world->service->name, OFFERS_FILE, object, NULL);
-}
-
-static void print_all(const World *world, const Offers *offers) {
-        for (size_t i = 0; i < offers->n; i++) {
-                const Release *release = &offers->releases[i];
-                scoped(free_str) char *bad = NULL;
-                (void)bad_find(world->state, world->service->name, release->reference, &bad, NULL);
-                printf("  %-16s %.12s%s%s%s\n", release->tag, release->reference,
-                        str_equal(release->reference, world->from.reference) ? "  installed" : "",
-                        offers->moved[i] ? "  MOVED since Belay knew it: refused" : "",
-                        bad ? "  bad: " : "");
-                if (bad)
-                        printf("    %s\n", bad);
-        }
-        size_t ignored = strv_count(offers->ignored);
-        if (ignored)
-                printf("  %zu tag%s ignored, no version\n", ignored,
-                        ignored == 1 ? " is" : "s are");
-}
-
-static json_t *offers_json(const Offers *offers) {
-        json_t *array = json_array();
-        for (size_t i = 0; i < offers->n; i++) {
-                json_t *object = release_to_json(&offers->releases[i]);
-                js_set_bool(object, "moved", offers->moved[i]);
-                json_array_append_new(array, object);
-        }
-        return array;
-}
-
-static json_t *check_json(const World *world, const Offers *offers, const char *bad, bool all) {
-        json_t *object = json_object();
-        js_set_str(object, "service", world->service->name);
-        js_set(object, "installed", release_to_json(&world->from));
-        js_set(object, "newest", release_to_json(&world->to));
-        js_set_bool(
-                object, "update_available", !str_equal(world->from.reference, world->to.reference));
-        js_set_bool(
-                object, "breaking", version_is_breaking(world->from.version, world->to.version));
-        js_set_str(object, "bad", bad);
-        if (all)
-                js_set(object, "versions", offers_json(offers));
-        return object;
-}
-
-static void print_check(const World *world, const char *bad) {
-        const char *name = world->service->name, *from = world->from.version,
-                   *to = world->to.version;
-        if (str_equal(world->from.reference, world->to.reference)) {
-                printf("%s %s is the newest\n", name, from);
-                return;
-        }
-        const char *step = version_step(from, to);
-        printf("%s %s: %s is there (%s%s)%s%s\n", name, from, to, step ? step : "other",
-                version_is_breaking(from, to) ? ", breaking" : "", bad ? ", but it was " : "",
-                bad ? bad : "");
-        printf("  What an update would do: belay plan %s\n", name);
-}
-
-int verb_check(App *app) {
-        scoped(err_clear) Err err = {0};
-        scoped(world_done) World world = {0};
-        scoped(offers_done) Offers offers = {0};
-        scoped(free_str) char *bad = NULL;
-        if (!open_world(app, false, &world, &err) ||
-                !world.source->installed(&world.source_at, &world.from, &err) ||
-                !world.source->list(&world.source_at, &offers, &err) ||
-                !world.source->resolve(&world.source_at, NULL, &world.from, &world.to, &err) ||
-                !bad_find(world.state, world.service->name, world.to.reference, &bad, &err))
-                return app_fail(app, &err);
-        remember_offer(&world, &world.to);
-        bool all = app->opt[OPT_ALL] != NULL;
-        bool available = !str_equal(world.from.reference, world.to.reference);
-        app_print_json(app, check_json(&world, &offers, bad, all));
-        if (!app->json)
-                print_check(&world, bad);
-        if (!app->json && all)
-                print_all(&world, &offers);
-        return available && !bad && app->opt[OPT_EXIT_CODE] ? 10 : 0;
 }

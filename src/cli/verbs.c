@@ -77,6 +77,8 @@ const Verb verbs[] = {
         {"verify", "[SERVICE]", "run its checks now", 0, 1, NULL, verb_verify, false},
         {"check", "[SERVICE]", "is there a newer version?", 0, 1, OPTS(OPT_ALL, OPT_EXIT_CODE),
                 verb_check, false},
+        {"notes", "[SERVICE [VERSION]]", "the notes of a release, or of all that are newer", 0, 2,
+                OPTS(OPT_ALL), verb_notes, false},
         {"plan", "[SERVICE [VERSION]]", "what an update would do; changes nothing", 0, 2,
                 plan_options, verb_plan, false},
         {"update", "[SERVICE [VERSION]]", "do it", 0, 2, update_options, verb_update, false},

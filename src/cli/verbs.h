@@ -10,7 +10,8 @@ int verb_validate(App *app), verb_add(App *app), verb_remove(App *app),
 int verb_start(App *app), verb_stop(App *app), verb_restart(App *app),
         verb_verify(App *app);                                           /* verb_service.c */
 int verb_logs(App *app), verb_lock(App *app), verb_unlock(App *app);     /* verb_log.c */
-int verb_status(App *app), verb_check(App *app);                         /* verb_status.c */
+int verb_status(App *app);                                               /* verb_status.c */
+int verb_check(App *app), verb_notes(App *app);                          /* verb_check.c */
 int verb_plan(App *app), verb_update(App *app), verb_rollback(App *app); /* verb_update.c */
 int verb_resume(App *app), verb_cancel(App *app), verb_accept(App *app); /* verb_recover.c */
 int verb_runs(App *app), verb_show(App *app), verb_report(App *app),
@@ -23,6 +24,8 @@ int verb_version(App *app), verb_help(App *app), verb_runner(App *app),
         verb_keeper(App *app); /* verb_help.c */
 
 /* -- shared by verbs -- */
+/* services/<name>/<this>: what the last `belay check` found, for status, which asks no network. */
+#define OFFERS_FILE "offers.json"
 /* The service named by operand 0 (or found), with what is installed when `look`. */
 bool open_world(App *app, bool look, World *ret, Err *err);
 /* The locks that a run takes, for verbs that change a service without a run; refuses (7) an open run. */

@@ -54,6 +54,9 @@ typedef struct SourceContext {
         const char *
                 mark; /* the run, for BELAY_RUN and for what is laid out beside; NULL outside runs */
         const Cancel *cancel; /* or NULL */
+        /* resolve without a version: not this one (too young, say); may be NULL. */
+        bool (*not_offered)(void *context, const Release *release);
+        void *not_offered_context;
         char *const *
                 allowed; /* absolute paths of configuration that Belay edits: never placed; or NULL */
         /* A person goes back, or said that a branch which was rewritten is right all the same. */
@@ -145,6 +148,9 @@ typedef struct Source {
         /* Removes what was laid out or built beside, a leftover lock of Belay's own, and Belay's references, built
          * artifacts and releases but those of the commits in `keep` (n of them) and of HEAD. */
         bool (*cleanup)(const SourceContext *context, const char *const *keep, size_t n, Err *err);
+        /* When a release was made as far as its own commit tells, unix ms; false also when that is not here. */
+        bool (*dated)(
+                const SourceContext *context, const Release *release, int64_t *ret_ms, Err *err);
         /* The files of a release's tree whose objects are here (after fetch, or the installed one): paths relative to
          * service->directory, those below it only. What migrations there are is known from these before place. */
         bool (*tree)(

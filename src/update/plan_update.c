@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "manifest/manifest.h"
 #include "update/backups.h"
+#include "update/choose.h"
 #include "update/known.h"
 #include "update/plan.h"
 #include "update/preflight.h"
@@ -287,7 +288,7 @@ static bool fix_source(World *world, const char *wanted, Plan *plan, Err *err) {
 
 static bool aim(World *world, const char *wanted, Plan *plan, Err *err) {
         if (!world_look(world, err) || !fix_source(world, wanted, plan, err) ||
-                !world->source->resolve(&world->source_at, wanted, &world->from, &world->to, err) ||
+                !choose_target(world, wanted, RELEASES_RECENT, err) ||
                 !refuse_if_unsure(world, err))
                 return false;
         release_copy(&plan->from, &world->from);

@@ -107,6 +107,9 @@ void world_done(World *world) {
         json_decref(world->preflight);
         release_done(&world->from);
         release_done(&world->to);
+        releases_done(&world->releases);
+        release_done(&world->waiting);
+        strv_free(world->young);
         free(world->mark);
         free(world->undo_dir);
         strv_free(world->allowed);

@@ -18,6 +18,7 @@
 #include "model/service.h"
 #include "platform/process.h"
 #include "runtime/runtime.h"
+#include "source/releases.h"
 #include "source/source.h"
 #include "update/options.h"
 #include "update/prober.h"
@@ -42,6 +43,10 @@ typedef struct World {
         const Source *source;
         Strv allowed; /* for source_at */
         SourceContext source_at;
+        Releases releases; /* what is said of them; choose.c loads it */
+        Release waiting;   /* the newest that is too young yet, empty when there is none */
+        int64_t waiting_until_ms;
+        Strv young; /* versions of which only their commits said so */
         const Cancel *cancel;
         Wishes *wishes; /* the runner's, of which `cancel` is part; NULL in commands */
         Events *events;

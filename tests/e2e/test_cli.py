@@ -52,7 +52,7 @@ def test_a_bad_manifest_is_shown_with_its_place(make_site):
 @pytest.mark.parametrize("key, words", [
     ({"runtime": {"compose": {"files": ["docker-compose.yml"]}}}, "no runtime 'compose'"),
     ({"strategy": "rolling"}, "rolling"),
-    ({"releases": {"feed": "https://example.com/releases.json"}}, "releases"),
+    ({"notify": [{"webhook": {"url": "https://example.com"}}]}, "notify"),
 ])
 def test_what_this_build_has_not_is_said_by_name(make_site, key, words):
     site = make_site([Release("1.0.0")], manifest=key)

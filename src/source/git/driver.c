@@ -35,6 +35,7 @@ const Source source_git = {
         .unplace = place_take_back,
         .observe = place_observe,
         .cleanup = place_cleanup,
+        .dated = tree_dated,
         .tree = tree_paths,
         .tree_file = tree_read,
 };

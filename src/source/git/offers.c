@@ -308,13 +308,19 @@ static bool in_channel(Channel channel, const Version *candidate, const Version 
         return channel == CHANNEL_MINOR || candidate->minor == installed->minor;
 }
 
-static const Release *find_newest(const Offers *offers, Channel channel, const Version *installed) {
+static const Release *find_newest(
+        const SourceContext *context, const Offers *offers, const Version *installed) {
         for (size_t i = 0; i < offers->n; i++) {
                 Version version = {0};
                 if (!version_parse(offers->releases[i].version, &version))
                         continue;
-                bool fits = !version.pre && in_channel(channel, &version, installed);
+                bool fits =
+                        !version.pre && in_channel(context->service->channel, &version, installed);
+                bool newer = !installed || version_compare(&version, installed) > 0;
                 version_done(&version);
+                if (fits && newer && context->not_offered)
+                        fits = !context->not_offered(
+                                context->not_offered_context, &offers->releases[i]);
                 if (fits)
                         return &offers->releases[i];
         }
@@ -348,8 +354,7 @@ static bool resolve_newest(const Repo *repo, const Release *installed, Release *
         bool known = installed && installed->version && version_parse(installed->version, &from);
         if (!check_channel(repo->context->service, known, err) || !list_tags(repo, &offers, err))
                 return false;
-        const Release *newest =
-                find_newest(&offers, repo->context->service->channel, known ? &from : NULL);
+        const Release *newest = find_newest(repo->context, &offers, known ? &from : NULL);
         if (stays(newest, installed, known)) {
                 release_copy(ret, installed);
                 return true;

@@ -87,3 +87,22 @@ bool tree_read(const SourceContext *context, const Release *release, const char 
         *ret_bytes = n;
         return true;
 }
+
+bool tree_dated(const SourceContext *context, const Release *release, int64_t *ret_ms, Err *err) {
+        scoped(repo_done) Repo repo = {0};
+        scoped(free_str) char *prefix = NULL;
+        scoped(child_result_done) ChildResult result = {0};
+        uint64_t seconds = 0;
+        if (!open_release(context, release, &repo, &prefix, err))
+                return false;
+        scoped(free_str) char *commit = str_format("%s^{commit}", release->reference);
+        const char *args[] = {"show", "--no-patch", "--no-show-signature", "--format=%ct",
+                "--end-of-options", commit, NULL};
+        RepoCall call = {.args = args, .what = "asking when a version was made"};
+        if (!repo_call(&repo, &call, &result, err))
+                return false;
+        if (!str_to_uint(str_trim(result.out), UINT32_MAX, &seconds))
+                return err_fail(err, ERR_TOOL, "git names no date of '%s'", release->tag);
+        *ret_ms = (int64_t)seconds * 1000;
+        return true;
+}

@@ -8,5 +8,6 @@
 bool tree_paths(const SourceContext *context, const Release *release, Strv *ret_paths, Err *err);
 bool tree_read(const SourceContext *context, const Release *release, const char *path, char **ret,
         size_t *ret_bytes, Err *err);
+bool tree_dated(const SourceContext *context, const Release *release, int64_t *ret_ms, Err *err);
 
 #endif

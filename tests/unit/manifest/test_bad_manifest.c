@@ -417,6 +417,39 @@ static const Case urls[] = {
                 ":5:26: '${port}' is used, but no port is known"},
 };
 
+static const Case releases[] = {
+        {"two places", BASE "releases: { feed: \"http://a/f\", github: a/b }\n", ":5:"},
+        {"no place", BASE "releases: {}\n", ":5:11: "},
+        {"no URL", BASE "releases: { feed: x }\n",
+                ":5:19: \"releases.feed\" does not begin with http:// or https://"},
+        {"credentials", BASE "releases: { feed: \"http://u:p@a/f\" }\n",
+                ":5:19: \"releases.feed\" has credentials in it"},
+        {"a file", BASE "releases: { feed: \"file:///etc/passwd\" }\n",
+                ":5:19: \"releases.feed\" does not begin with http:// or https://"},
+        {"no repository", BASE "releases: { github: name }\n",
+                ":5:21: \"releases.github\" is not of the form owner/name"},
+        {"a path in it", BASE "releases: { github: a/b/../c }\n",
+                ":5:21: \"releases.github\" is not of the form owner/name"},
+        {"dots", BASE "releases: { github: a/.. }\n",
+                ":5:21: \"releases.github\" is not of the form owner/name"},
+        {"gitea alone", BASE "releases: { gitea: \"https://git.example.com/a\" }\n",
+                ":5:20: \"releases.gitea\" names no repository"},
+        {"files outside", BASE "releases: { files: ../CHANGELOG.md }\n",
+                ":5:20: \"releases.files\" leads out of the service's directory"},
+        {"files absolute", BASE "releases: { files: /etc }\n",
+                ":5:20: \"releases.files\" is absolute"},
+        {"files pattern", BASE "releases: { files: \"docs/*.md\" }\n",
+                ":5:20: \"releases.files\" is a pattern"},
+        {"api alone", BASE "releases: { files: a, api: \"http://localhost\" }\n",
+                ":5:28: \"releases.api\" goes with \"github\" alone"},
+        {"token in the clear", BASE "releases: { feed: \"http://a.example/f\", token: env:T }\n",
+                ":5:48: \"releases.token\" would be sent over http"},
+        {"token for files", BASE "releases: { files: a, token: env:T }\n",
+                ":5:30: \"releases.token\" is for servers"},
+        {"cooldown", BASE "cooldown: 7\n", ":5:11: "},
+        {"cooldown unit", BASE "cooldown: 7 days\n", ":5:11: "},
+};
+
 /* All of spec/manifest.md that has no room here: known by name. */
 static const Case lacking[] = {
 #define RUNTIME(kind) HEAD "runtime: { " kind ": { a: b } }\n" GIT
@@ -427,8 +460,6 @@ static const Case lacking[] = {
         {"swarm", RUNTIME("swarm"), ":3:12: this build has no runtime 'swarm'"},
         {"image", HEAD RUN "source: { image: { repository: a } }\n",
                 ":4:11: this build has no source 'image'"},
-        {"releases", BASE "releases: { feed: x }\n", ":5:1: this build has no 'releases'"},
-        {"cooldown", BASE "cooldown: 7d\n", ":5:1: this build has no 'cooldown'"},
         {"automatic", BASE "automatic: none\n", ":5:1: this build has no 'automatic'"},
         {"requires", BASE "requires: { succeeded_on: a }\n", ":5:1: this build has no 'requires'"},
         {"exec", BASE "installed: { exec: { component: a } }\n",
@@ -524,6 +555,7 @@ TEST_OF(lists)
 TEST_OF(made)
 TEST_OF(paths)
 TEST_OF(urls)
+TEST_OF(releases)
 TEST_OF(lacking)
 
 static void test_the_whole_form_of_an_error(void **unused) {
@@ -623,6 +655,7 @@ int main(void) {
                 cmocka_unit_test(test_made),
                 cmocka_unit_test(test_paths),
                 cmocka_unit_test(test_urls),
+                cmocka_unit_test(test_releases),
                 cmocka_unit_test(test_lacking),
                 cmocka_unit_test(test_the_whole_form_of_an_error),
                 cmocka_unit_test(test_several_findings_in_the_order_of_the_text),

@@ -1,0 +1,242 @@
+"""Release data from each kind of place, asked by the real program of a real HTTP server on loopback."""
+import calendar
+import http.server
+import json
+import threading
+import time
+
+import pytest
+
+from belaytest import SERVICE, Release
+
+DAY = 24 * 3600
+
+
+def stamp(seconds_ago):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds_ago))
+
+
+def seconds(text):
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+class Server:
+    """Answers what `pages` says: path (with its query) to (status, headers, body), or to a function of the request."""
+
+    def __init__(self):
+        self.pages, self.asked = {}, []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.asked.append((self.path, dict(self.headers)))
+                answer = outer.pages.get(self.path, (404, {}, b"{}"))
+                status, headers, body = answer(self) if callable(answer) else answer
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
+        self.thread.start()
+
+    def feed(self, *releases, support=(), path="/releases.json", etag='"1"'):
+        """A feed with an ETag, as a server of files gives it. Returns its address."""
+        body = json.dumps({"format": 1, "product": "notes", "support": list(support),
+                           "releases": list(releases)}).encode()
+
+        def answer(request):
+            if request.headers.get("If-None-Match") == etag:
+                return 304, {"ETag": etag}, b""
+            return 200, {"ETag": etag, "Content-Type": "application/json"}, body
+
+        self.pages[path] = answer
+        return self.url + path
+
+    def close(self):
+        if self.http:
+            self.http.shutdown()
+            self.http.server_close()
+            self.thread.join()
+            self.http = None
+
+
+@pytest.fixture
+def server():
+    one = Server()
+    yield one
+    one.close()
+
+
+def test_check_and_notes_from_a_feed_and_without_network(make_site, server):
+    site = make_site([Release("1.0.0"), Release("1.0.1"), Release("1.1.0")])
+    site.manifest["releases"] = {"feed": server.feed(
+        {"version": "1.1.0", "released": stamp(2 * DAY), "security": True,
+         "notes": "Adds export.\n\u001b[31mred\u001b[0m\n", "unknown": {"field": 1}},
+        {"version": "1.0.1", "released": stamp(9 * DAY), "notes": "# Fixes\n\n- **Mends** a hole"},
+        {"version": "1.0.0", "notes": "First"},
+        {"version": "1.0.1", "notes": "twice"},
+        {"version": "one", "notes": "no version"},
+        support=[{"versions": "1.1.x", "status": "current"},
+                 {"versions": "<1.1", "status": "end-of-life"}])}
+    site.write_manifest()
+    said = site.ok("check", SERVICE).out
+    assert "1.1.0 is there (minor)" in said
+    assert "released 2 d ago, security: Adds export." in said
+    assert "Mends a hole" in said and "First" not in said
+    assert "1.0.0 is at its end of life; 1.1.0 is current" in said
+    assert "release 1.0.1 is there twice" in said and "release 'one' is left out" in said
+    assert "\x1b" not in said and "?[31mred" in said
+    notes = site.ok("notes", SERVICE).out
+    assert notes.index("1.1.0") < notes.index("1.0.1") and "- **Mends** a hole" in notes
+    assert "First" in site.ok("notes", SERVICE, "v1.0.0").out
+    unknown = site.belay("notes", SERVICE, "3.0.0")
+    assert unknown.code == 6 and "says nothing of a release '3.0.0'" in unknown.err
+
+    # The second look is answered with 304, and says the same.
+    site.ok("check", SERVICE)
+    path, headers = server.asked[-1]
+    assert (path, headers.get("If-None-Match")) == ("/releases.json", '"1"')
+    assert site.ok("check", SERVICE).out == said
+
+    server.close()
+    found = json.loads(site.ok("check", SERVICE, options=("--json",)).out)
+    assert [r["version"] for r in found["releases"]] == ["1.1.0", "1.0.1"]
+    assert found["support"] == "end-of-life" and found["support_of_newest"] == "current"
+    assert "does not answer" in found["release_data"]["trouble"] and found["release_data"]["asked"] > 0
+    assert "the release data is from" in site.ok("check", SERVICE).out
+    assert "Adds export" in site.ok("notes", SERVICE).out
+    site.start()
+    status = site.ok("status").out
+    assert "1.0.0 is at its end of life" in status
+
+
+def listed(version, **more):
+    return {"tag_name": f"v{version}", "draft": False, "prerelease": False, "body": f"Notes of {version}",
+            "published_at": stamp(30 * DAY), **more}
+
+
+def page(*releases):
+    return json.dumps(releases).encode()
+
+
+def checked(site, **more):
+    return json.loads(site.ok("check", SERVICE, options=("--json",), **more).out)
+
+
+def test_the_release_list_of_github(make_site, server, tmp_path):
+    site = make_site([Release(v) for v in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")])
+    (tmp_path / "token").write_text("s3cret-token\n")
+    site.manifest["releases"] = {"github": "acme/notes", "api": server.url, "token": f"file:{tmp_path}/token"}
+    site.write_manifest()
+    first, second = "/repos/acme/notes/releases?per_page=100", "/repositories/7/releases?page=2"
+    server.pages["/repositories/7/releases"] = (200, {
+        "ETag": 'W/"a"', "Link": f'<{server.url}/x>; rel="last", <{server.url}{second}>; rel="next"'},
+        page(listed("1.4.0", draft=True), listed("1.3.0", prerelease=True), listed("1.2.0")))
+    server.pages[first] = (301, {"Location": "/repositories/7/releases"}, b"")
+    server.pages[second] = (200, {}, page(listed("1.1.0", body=None), listed("nightly", tag_name="nightly")))
+    found = checked(site)
+    assert found["newest"]["version"] == "1.2.0"         # 1.3.0 is said to be a pre-release
+    assert [r["version"] for r in found["releases"]] == ["1.2.0", "1.1.0"]
+    assert found["releases"][0]["notes"] == "Notes of 1.2.0"
+    assert "its tag is no version" in found["release_data"]["warnings"][0]
+    assert {headers.get("Authorization") for _, headers in server.asked} == {"Bearer s3cret-token"}
+    assert all(headers["Accept"] == "application/vnd.github+json" for _, headers in server.asked)
+
+    # Limited: what is kept is used, and the server is left alone until it said.
+    server.pages["/repositories/7/releases"] = (403, {"X-RateLimit-Remaining": "0",
+                                                      "X-RateLimit-Reset": str(int(time.time()) + 600)}, b"{}")
+    found = checked(site)
+    assert "limits how often" in found["release_data"]["trouble"] and len(found["releases"]) == 2
+    asked = len(server.asked)
+    assert "before 20" in checked(site)["release_data"]["trouble"] and len(server.asked) == asked
+    for name in ("releases.json", "offers.json"):
+        assert "s3cret" not in (site.state / "services" / SERVICE / name).read_text()
+
+
+@pytest.mark.parametrize("answer, code, words", [
+    ((404, {}, b"{}"), 1, "answered 404"),
+    ((401, {}, b"{}"), 1, "It wants a token"),
+    ((429, {"Retry-After": "60"}, b""), 1, "limits how often"),
+    ((302, {"Location": "http://127.0.0.2:1/elsewhere"}, b""), 1, "sends elsewhere"),
+    ((302, {"Location": "//127.0.0.2:1/elsewhere"}, b""), 1, "sends elsewhere"),
+    ((200, {"Link": '<http://127.0.0.2:1/p2>; rel="next"'}, b"[]"), 1, "sends elsewhere"),
+    ((200, {}, b"<html>hello"), 1, "not valid JSON"),
+    ((200, {}, b'{"message": "moved"}'), 1, "no list of releases"),
+    ((304, {}, b""), 1, "answered 304"),
+    ((200, {}, b"[" + b" " * (4 << 20) + b"]"), 1, "larger than 4 MB"),
+])
+def test_what_a_server_should_not_answer(make_site, server, answer, code, words):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.manifest["releases"] = {"github": "acme/notes", "api": server.url}
+    site.write_manifest()
+    server.pages["/repos/acme/notes/releases?per_page=100"] = answer
+    # What there is is said all the same; notes, and an update, need what could not be learnt.
+    found = site.ok("check", SERVICE).out
+    assert "1.1.0 is there" in found and "there is no release data" in found
+    result = site.belay("notes", SERVICE)
+    assert result.code == code and (words in result.err or words in found), result.err + found
+    site.start()
+    result = site.belay("update", SERVICE, "1.1.0")
+    assert result.code == code and "looking for release data" in result.err and site.runs() == []
+
+
+def test_the_release_list_of_gitea(make_site, server):
+    site = make_site([Release(v) for v in ("1.0.0", "1.1.0", "1.2.0")])
+    site.manifest["releases"] = {"gitea": f"{server.url}/git/acme/notes.git"}
+    site.write_manifest()
+    second = "/git/api/v1/repos/acme/notes/releases?limit=50&page=2"
+    server.pages["/git/api/v1/repos/acme/notes/releases?limit=50"] = (
+        200, {"Link": f'<{server.url}{second}>; rel="next"'},
+        page(listed("1.2.0", published_at="2026-01-02T03:04:05+02:00")))
+    server.pages[second] = (200, {}, page(listed("1.1.0")))
+    found = checked(site)
+    assert [r["version"] for r in found["releases"]] == ["1.2.0", "1.1.0"]
+    assert found["releases"][0]["released"] == "2026-01-02T01:04:05Z"
+
+
+def test_notes_in_the_tree_of_the_target(make_site):
+    log = "# Changes\n\n## 1.1.0 (2026-01-05)\n- Adds export\n\n## 1.0.0\n- First\n"
+    site = make_site([Release("1.0.0", files={"CHANGELOG.md": "## 1.0.0\n- First\n"}),
+                      Release("1.1.0", files={"CHANGELOG.md": log})])
+    site.manifest["releases"] = {"files": "CHANGELOG.md"}
+    site.write_manifest()
+    assert "Adds export" in site.ok("check", SERVICE).out
+    assert "Adds export" not in (site.app / "CHANGELOG.md").read_text()
+    assert "- First" in site.ok("notes", SERVICE, "1.0.0").out
+    site.publish(Release("1.2.0", files={
+        "CHANGELOG.md": None, "docs/releases/1.2.0.md": "---\nsecurity: true\n---\nCloses a hole\n",
+        "docs/releases/notes.txt": "not this one", "docs/releases/releases.json": json.dumps(
+            {"format": 1, "releases": [{"version": "1.1.0", "notes": "From the feed"}]})}))
+    site.manifest["releases"] = {"files": "docs/releases/"}
+    site.write_manifest()
+    found = checked(site)
+    assert [(r["version"], r["security"]) for r in found["releases"]] == [("1.2.0", True), ("1.1.0", False)]
+    assert site.ok("notes", SERVICE).out.count("From the feed") == 1
+
+
+def test_what_is_too_young_is_not_offered(make_site, server):
+    site = make_site([Release(v) for v in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")])
+    site.manifest["cooldown"] = "7d"
+    young = stamp(DAY)
+    site.manifest["releases"] = {"feed": server.feed(
+        {"version": "1.3.0", "released": young}, {"version": "1.2.0", "released": stamp(2 * DAY)},
+        {"version": "1.1.0", "released": stamp(8 * DAY)})}
+    site.write_manifest()
+    found = checked(site)
+    assert found["newest"]["version"] == "1.1.0" and found["waiting"]["version"] == "1.3.0"
+    assert seconds(found["waiting"]["until"]) - seconds(young) == 7 * DAY
+    assert "1.3.0 is there, too, but waits until" in site.ok("check", SERVICE).out
+    server.feed({"version": "1.3.0", "released": stamp(DAY), "security": True}, etag='"2"')
+    assert checked(site)["newest"]["version"] == "1.3.0"
+    # Of 1.2.0 nobody says how old it is now: its commit does.
+    server.feed({"version": "1.3.0", "released": stamp(DAY)}, etag='"3"')
+    found = checked(site)
+    assert found["newest"]["version"] == "1.0.0" and not found["update_available"]
+    assert "the newest that is offered" in site.ok("check", SERVICE).out

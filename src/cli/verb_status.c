@@ -88,7 +88,7 @@ static void add_support(Row *row, const World *world, const json_t *support) {
         const char *version = world->from.version, *status = NULL;
         size_t i;
         json_t *range;
-        json_array_foreach((json_t *)(uintptr_t)support, i, range) {
+        json_array_foreach(support, i, range) {
                 if (!version_range_holds(js_str(range, "versions"), version))
                         continue;
                 status = js_str(range, "status");

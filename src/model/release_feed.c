@@ -137,7 +137,7 @@ static bool set_settings(ReleaseInfo *info, const json_t *value, Err *err) {
                 return true;
         if (!json_is_array(value) || json_array_size(value) > RELEASE_SETTINGS_MAX)
                 return wrong(err, "settings", "a list of at most 64 settings");
-        json_array_foreach((json_t *)(uintptr_t)value, i, item) {
+        json_array_foreach(value, i, item) {
                 ReleaseSetting setting = {0};
                 if (!read_setting(item, &setting, err))
                         return false;

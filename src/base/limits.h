@@ -14,7 +14,7 @@ enum {
         LIMIT_ENV_FILE = 1024 * 1024,
         LIMIT_LOG_LINE = 16 * 1024,
         LIMIT_TAGS = 10000,
-        LIMIT_WORDS_OF_A_PERSON = 4096, /* a lock's reason, a note */
+        LIMIT_WORDS_OF_A_PERSON = 4096,        /* a lock's reason, a note */
         LIMIT_RELEASES_BODY = 4 * 1024 * 1024, /* all of a service's release data, as it comes */
 };
 

@@ -115,17 +115,18 @@ static bool find_way(
         return add_leg(search, at, to, "", path, err);
 }
 
-bool release_path_find(const ReleaseData *data, const char *from, const char *to, MayGoTo *may,
-        void *context, ReleasePath *ret, Err *err) {
+bool release_path_find(const ReleaseWay *way, ReleasePath *ret, Err *err) {
         scoped(release_path_done) ReleasePath path = {0};
+        const char *from = way->from ? version_bare(way->from) : NULL, *to = version_bare(way->to);
         if (!from || !lower(from, to)) {
                 strv_add(&path.hops, to);
                 strv_add(&path.why, "");
         } else {
                 size_t n = 0;
-                scoped(free_mem) const ReleaseInfo **way = release_data_between(data, from, to, &n);
-                Search search = {data, way, n, may, context};
-                if (!find_way(&search, version_bare(from), version_bare(to), &path, err))
+                scoped(free_mem) const ReleaseInfo **between =
+                        release_data_between(way->data, from, to, &n);
+                Search search = {way->data, between, n, way->may, way->context};
+                if (!find_way(&search, from, to, &path, err))
                         return false;
         }
         *ret = path;

@@ -23,8 +23,14 @@ typedef struct ReleasePath {
 } ReleasePath;
 void release_path_done(ReleasePath *path);
 
+typedef struct ReleaseWay {
+        const ReleaseData *data;
+        const char *from, *to;
+        MayGoTo *may; /* NULL: all of them */
+        void *context;
+} ReleaseWay;
+
 /* ERR_REFUSED with the reason when there is no way. When `from` is no version, or not older, the way is `to` alone. */
-bool release_path_find(const ReleaseData *data, const char *from, const char *to, MayGoTo *may,
-        void *context, ReleasePath *ret, Err *err);
+bool release_path_find(const ReleaseWay *way, ReleasePath *ret, Err *err);
 
 #endif

@@ -429,7 +429,8 @@ static void test_the_way_through_stops(void **unused) {
                 scoped(free_str) char *missing = str_copy(ways[i].missing);
                 assert_true(read_feed(text, &data, &err));
                 bool found = release_path_find(
-                        &data, ways[i].from, ways[i].to, not_the_missing, missing, &path, &err);
+                        &(ReleaseWay){&data, ways[i].from, ways[i].to, not_the_missing, missing},
+                        &path, &err);
                 if (!found) {
                         assert_int_equal(err.code, ERR_REFUSED);
                         if (ways[i].way)

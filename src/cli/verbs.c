@@ -64,6 +64,7 @@ static const Opt restore_options[] = {
 #define S "SERVICE"
 
 const Verb verbs[] = {
+        {"init", "[DIR]", "look at what runs here, write belay.yaml", 0, 1, NULL, verb_init, false},
         {"validate", "[FILE]", "is a manifest valid?", 0, 1, NULL, verb_validate, false},
         {"add", "[FILE]", "make the service of a manifest known by its name", 0, 1, NULL, verb_add,
                 false},

@@ -7,6 +7,7 @@
 
 int verb_validate(App *app), verb_add(App *app), verb_remove(App *app),
         verb_list(App *app); /* verb_manifest.c */
+int verb_init(App *app);     /* verb_init.c */
 int verb_start(App *app), verb_stop(App *app), verb_restart(App *app),
         verb_verify(App *app);                                           /* verb_service.c */
 int verb_logs(App *app), verb_lock(App *app), verb_unlock(App *app);     /* verb_log.c */

@@ -1,6 +1,7 @@
 #include "manifest/contents.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/own.h"
@@ -37,6 +38,13 @@ void content_add(Service *service, ContentKind kind, const char *path, bool dete
                 .detected = detected,
         };
         PUSH(service->backup.contents, service->backup.n_contents, content);
+}
+
+void content_drop_last(Service *service) {
+        Content *last = &service->backup.contents[--service->backup.n_contents];
+        free(last->path);
+        free(last->slug);
+        *last = (Content){0};
 }
 
 /* A database inside a path is found there and taken as one; written twice, a restore would swap it twice. */

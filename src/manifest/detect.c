@@ -26,8 +26,20 @@ typedef struct Walk {
         const char *mixed; /* the data directory with tracked files that the walk is in, or NULL */
         dev_t device;
         unsigned entries;
+        Strv *unseen; /* what could not be looked at is told here, and passed over; NULL: it is an error */
+        bool full; /* unseen: the limit of entries was told */
         Err *err;
 } Walk;
+
+/* After a failure: true when it is only told, and the walk goes on. */
+static bool is_told(Walk *walk) {
+        if (!walk->unseen)
+                return false;
+        if (walk->err->message && !strv_contains(*walk->unseen, walk->err->message))
+                strv_add(walk->unseen, walk->err->message);
+        err_clear(walk->err);
+        return true;
+}
 
 static int by_text(const void *a, const void *b) {
         return strcmp(*(char *const *)a, *(char *const *)b);
@@ -129,6 +141,8 @@ static bool add(Walk *walk, ContentKind kind, const char *path) {
         if (conflict) {
                 err_fail(walk->err, ERR_REFUSED, "'%s' looks like data of the service, but it %s",
                         path, conflict);
+                if (walk->unseen)
+                        content_drop_last(service);
                 return err_hint(walk->err, LIST_THEM);
         }
         scoped(free_str) char *key = str_format("backup.contents[%zu]", backup->n_contents - 1);
@@ -154,6 +168,13 @@ static bool is_sqlite(Walk *walk, int dir, const char *name, const char *path, b
                 return err_fail_errno(walk->err, ERR_IO, errno, "looking for data in '%s'", path);
         *ret = got == (ssize_t)sizeof(first) && memcmp(first, SQLITE_MAGIC, sizeof(first)) == 0;
         return true;
+}
+
+bool manifest_is_sqlite(const char *path) {
+        scoped(err_clear) Err err = {0};
+        Walk walk = {.err = &err};
+        bool sqlite = false;
+        return is_sqlite(&walk, AT_FDCWD, path, path, &sqlite) && sqlite;
 }
 
 static bool walk_directory(Walk *walk, int fd, const char *path, unsigned depth);
@@ -232,7 +253,10 @@ static bool names_read(Walk *walk, int fd, const char *path, Strv *ret) {
                         break;
                 if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
                         continue;
+                if (walk->full)
+                        return true;
                 if (++walk->entries > ENTRIES_MAX) {
+                        walk->full = walk->unseen != NULL;
                         err_fail(walk->err, ERR_REFUSED,
                                 "'%s' has more than %d files: too many to look for data",
                                 walk->service->directory, ENTRIES_MAX);
@@ -255,13 +279,13 @@ static bool walk_directory(Walk *walk, int fd, const char *path, unsigned depth)
                 return false;
         for (size_t i = 0; names && names[i]; i++) {
                 scoped(free_str) char *inner = path_join(path, names[i]);
-                if (!entry_look(walk, own, names[i], inner, depth))
+                if (!entry_look(walk, own, names[i], inner, depth) && !is_told(walk))
                         return false;
         }
         return true;
 }
 
-bool manifest_detect_contents(Service *service, const char *const *tracked, Err *err) {
+static bool detect(Service *service, const char *const *tracked, Strv *unseen, Err *err) {
         if (service->backup.contents_given)
                 return true;
         for (size_t i = 0; i < service->backup.n_contents; i++)
@@ -274,12 +298,23 @@ bool manifest_detect_contents(Service *service, const char *const *tracked, Err 
                         err, ERR_IO, errno, "looking for data in '%s'", service->directory);
         scoped(strv_freep) Strv absolute = NULL;
         for (; tracked && *tracked; tracked++)
-                strv_push(&absolute, path_join(service->git.directory, *tracked));
+                strv_push(&absolute, path_join(service->directory, *tracked));
         sort(absolute);
         Walk walk = {.service = service,
                 .tracked = absolute,
                 .n_tracked = strv_count(absolute),
                 .device = st.st_dev,
+                .unseen = unseen,
                 .err = err};
         return walk_directory(&walk, TAKE_FD(fd), service->directory, 1);
+}
+
+bool manifest_detect_contents(Service *service, const char *const *tracked, Err *err) {
+        return detect(service, tracked, NULL, err);
+}
+
+void manifest_find_contents(Service *service, const char *const *tracked, Strv *ret_unseen) {
+        scoped(err_clear) Err failure = {0};
+        if (!detect(service, tracked, ret_unseen, &failure) && failure.message)
+                strv_add(ret_unseen, failure.message);
 }

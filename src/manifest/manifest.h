@@ -66,7 +66,7 @@ bool manifest_parse(const char *path, const char *text, size_t bytes, Service **
  * .venv and the like, nor copies named .backup or .bak; at most 6 deep, 20,000 entries; no links, no
  * other file system) and adds what is data: SQLite databases by their first bytes, and directories
  * named data, db, storage, uploads, media or var. `tracked` are the paths that git tracks, relative to
- * git.directory, NULL-terminated: a tracked database is code and is left out; so is a directory with
+ * the service's directory, NULL-terminated: a tracked database is code and is left out; so is a directory with
  * tracked files in it (more than .gitkeep, .gitignore, README), but databases in it are found, and any
  * other untracked file in it gives a line in service->warnings. NULL: nothing counts as tracked.
  *
@@ -76,6 +76,12 @@ bool manifest_parse(const char *path, const char *text, size_t bytes, Service **
  * hint to list contents. After an error the service's contents are not to be used.
  */
 bool manifest_detect_contents(Service *service, const char *const *tracked, Err *err);
+/* The same for a first look: what cannot be looked at is no error, but told in words (added to
+ * *ret_unseen), and what lies elsewhere is found all the same. */
+void manifest_find_contents(Service *service, const char *const *tracked, Strv *ret_unseen);
+
+/* Whether a regular file begins like an SQLite database; false also when it may not be read. */
+bool manifest_is_sqlite(const char *path);
 
 /* The belay.yaml in `directory` or the nearest above it, absolute and owned; ERR_UNKNOWN if none. */
 bool manifest_find(const char *directory, char **ret_path, Err *err);

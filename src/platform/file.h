@@ -38,6 +38,8 @@ char *file_real(const char *path);
  * umask. Two writers of one file take turns. A symbolic link at `path` is itself replaced (file_real
  * first, to write through it). */
 bool file_write_durable(const char *path, const void *bytes, size_t n, mode_t mode, Err *err);
+/* The same, but never over a file that is there: ERR_REFUSED, and that one is as it was. */
+bool file_create_durable(const char *path, const void *bytes, size_t n, mode_t mode, Err *err);
 bool file_write_durable_like(
         const char *path, const void *bytes, size_t n, const struct stat *like, Err *err);
 /* Copies bytes, mode and owner to `to` durably (by the same steps). */

@@ -103,6 +103,7 @@ typedef struct Content {
         size_t n;
         int from; /* -1: bytes */
         const char *from_path;
+        bool fresh; /* there must be no file of that name yet */
 } Content;
 
 static bool content_write(const Content *content, int fd, const char *path, Err *err) {
@@ -128,6 +129,23 @@ static bool rename_over(const char *from, const char *to, Err *err) {
         return true;
 }
 
+/* By the kernel, so that nobody can come between; where a file system cannot, after a look. */
+static bool rename_fresh(const char *from, const char *to, Err *err) {
+        if (fault_before("rename", to))
+                return err_fail_errno(err, ERR_IO, errno, "renaming '%s' to '%s'", from, to);
+        bool done = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0;
+        if (!done && errno == EINVAL) {
+                errno = EEXIST;
+                done = !file_exists(to) && rename(from, to) == 0;
+        }
+        if (!done && errno == EEXIST)
+                return err_fail(err, ERR_REFUSED, "there is a file '%s' already", to);
+        if (!done)
+                return err_fail_errno(err, ERR_IO, errno, "renaming '%s' to '%s'", from, to);
+        fault_after();
+        return true;
+}
+
 static bool replace(
         const char *path, const Content *content, const struct stat *like, mode_t mode, Err *err) {
         scoped(free_str) char *temp = temp_path(path);
@@ -137,7 +155,7 @@ static bool replace(
                 return err_context(err, "writing '%s'", path);
         bool ok = content_write(content, fd, path, err) &&
                   set_owner_and_mode(fd, temp, like, mode, err) && fd_sync_whole(fd, path, err) &&
-                  rename_over(temp, path, err);
+                  (content->fresh ? rename_fresh : rename_over)(temp, path, err);
         if (ok)
                 return dir_sync(dir, err);
         if (!fault_before("unlink", temp) && unlink(temp) == 0)
@@ -147,6 +165,11 @@ static bool replace(
 
 bool file_write_durable(const char *path, const void *bytes, size_t n, mode_t mode, Err *err) {
         return replace(path, &(Content){.bytes = bytes, .n = n, .from = -1}, NULL, mode, err);
+}
+
+bool file_create_durable(const char *path, const void *bytes, size_t n, mode_t mode, Err *err) {
+        const Content content = {.bytes = bytes, .n = n, .from = -1, .fresh = true};
+        return replace(path, &content, NULL, mode, err);
 }
 
 bool file_write_durable_like(

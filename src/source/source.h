@@ -106,8 +106,22 @@ typedef enum SourceTruth {
         SOURCE_DRIFT,
 } SourceTruth;
 
+/* What a directory is a checkout of: for `belay init` and for taking over what runs there. */
+typedef struct SourceLook {
+        char *top;           /* the checkout that the directory is in; absolute */
+        Strv remotes;        /* their names */
+        char *branch;        /* NULL: a commit is checked out, no branch */
+        bool empty;          /* it has no commit yet */
+        size_t versions;     /* tags that are versions */
+        char *other_tag;     /* one that is none, or NULL */
+        int64_t moved_at_ms; /* unix ms: when it came to what it holds; 0: not known */
+} SourceLook;
+void source_look_done(SourceLook *look);
+
 typedef struct Source {
         const char *name;
+        /* No network, changes nothing. ERR_UNKNOWN: the directory is in no checkout. */
+        bool (*look)(const char *directory, SourceLook *ret, Err *err);
         /* What the checkout holds: tag, version and commit. A commit without a version's tag gives a
          * description as tag ("v1.0.0-3-gabc1234") and "1.0.0+3.gabc1234" as version; where a branch is
          * followed, the branch as tag and the first 12 digits of the commit as version. */

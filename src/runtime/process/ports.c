@@ -44,19 +44,55 @@ static bool is_wide_or_loopback(const char *address) {
 }
 
 /* "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000 0 12345 ..." */
-static bool line_listens(const char *line, unsigned port, uid_t *ret_uid, uint64_t *ret_inode) {
+static bool line_parse(const char *line, unsigned *ret_port, uid_t *ret_uid, uint64_t *ret_inode) {
         char address[33];
-        unsigned at_port, state, uid;
+        unsigned state, uid;
         if (sscanf(line, " %*d: %32[0-9A-F]:%x %*s %x %*s %*s %*s %u %*d %" SCNu64, address,
-                    &at_port, &state, &uid, ret_inode) != 5)
+                    ret_port, &state, &uid, ret_inode) != 5)
                 return false;
         *ret_uid = uid;
-        return state == TCP_LISTEN && at_port == port && is_wide_or_loopback(address);
+        return state == TCP_LISTEN && is_wide_or_loopback(address);
+}
+
+static bool line_listens(const char *line, unsigned port, uid_t *ret_uid, uint64_t *ret_inode) {
+        unsigned at_port = 0;
+        return line_parse(line, &at_port, ret_uid, ret_inode) && at_port == port;
 }
 
 static void close_file(FILE **file) {
         if (*file)
                 fclose(*file);
+}
+
+static void table_list(const char *path, ListeningPorts *ret) {
+        scoped(close_file) FILE *file = fopen(path, "re");
+        char line[512];
+        while (file && fgets(line, sizeof(line), file)) {
+                ListeningPort at = {0};
+                uid_t uid = 0;
+                if (line_parse(line, &at.port, &uid, &at.inode))
+                        PUSH(ret->items, ret->n, at);
+        }
+}
+
+void ports_listening(ListeningPorts *ret) {
+        table_list("/proc/self/net/tcp", ret);
+        table_list("/proc/self/net/tcp6", ret);
+}
+
+void listening_ports_done(ListeningPorts *ports) {
+        free(ports->items);
+        *ports = (ListeningPorts){0};
+}
+
+unsigned ports_of_link(const ListeningPorts *ports, const char *link) {
+        uint64_t inode = 0;
+        if (sscanf(link, "socket:[%" SCNu64 "]", &inode) != 1)
+                return 0;
+        for (size_t i = 0; i < ports->n; i++)
+                if (ports->items[i].inode == inode)
+                        return ports->items[i].port;
+        return 0;
 }
 
 static bool table_find(const char *path, unsigned port, uid_t *ret_uid, uint64_t *ret_inode) {

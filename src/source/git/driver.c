@@ -2,6 +2,7 @@
 
 #include "source/git/artifacts.h"
 #include "source/git/build.h"
+#include "source/git/look.h"
 #include "source/git/place.h"
 #include "source/git/preflight.h"
 #include "source/git/releases.h"
@@ -21,6 +22,7 @@ static bool always_builds(const SourceContext *context) {
 
 const Source source_git = {
         .name = "git",
+        .look = look_git,
         .installed = tags_installed,
         .list = tags_list,
         .resolve = tags_resolve,
@@ -42,6 +44,7 @@ const Source source_git = {
 
 const Source source_git_releases = {
         .name = "git-releases",
+        .look = look_git,
         .installed = tags_installed,
         .list = tags_list,
         .resolve = tags_resolve,

@@ -1,0 +1,120 @@
+#include "manifest/startup.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/own.h"
+#include "manifest/startup_parts.h"
+#include "platform/file.h"
+
+enum { TEXT_MAX = 256 * 1024 };
+
+/* In the order of how much each is a promise of the project about how it is started. */
+static const struct {
+        const char *name;
+        StartupFinder *find;
+} finders[] = {
+        {"Procfile", startup_procfile},
+        {"the scripts of package.json", startup_node_scripts},
+        {"the Python program", startup_python},
+        {"Dockerfile", startup_dockerfile},
+        {"Makefile", startup_makefile},
+        {"the program that package.json names", startup_node_program},
+        {"an executable file", startup_executable},
+};
+
+void startup_done(Startup *start) {
+        for (size_t i = 0; i < start->n_environment; i++) {
+                free(start->environment[i].name);
+                free(start->environment[i].value);
+        }
+        free(start->environment);
+        strv_free(start->command);
+        strv_free(start->notes);
+        free(start->why);
+        free(start->port_why);
+        free(start->entry);
+        *start = (Startup){0};
+}
+
+bool startup_has(const char *directory, const char *name) {
+        scoped(free_str) char *path = path_join(directory, name);
+        struct stat st;
+        return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+char *startup_text(const char *directory, const char *name) {
+        scoped(free_str) char *path = path_join(directory, name);
+        char *text = NULL;
+        if (!startup_has(directory, name) || !file_read_if(path, TEXT_MAX, &text, NULL, NULL))
+                return NULL;
+        return text;
+}
+
+bool startup_read(const char *path, char **ret) {
+        scoped(free_str) char *directory = path_dirname(path);
+        *ret = startup_text(directory, path_basename(path));
+        return *ret != NULL;
+}
+
+const char *startup_first(const char *directory, const char *const *names) {
+        for (; *names; names++)
+                if (startup_has(directory, *names))
+                        return *names;
+        return NULL;
+}
+
+void startup_environment_add(Startup *start, const char *name, const char *value) {
+        Pair pair = {str_copy(name), str_copy(value)};
+        PUSH(start->environment, start->n_environment, pair);
+}
+
+void startup_entry_port(const char *directory, Startup *start) {
+        scoped(free_str) char *text = start->entry ? startup_text(directory, start->entry) : NULL;
+        unsigned port = text && !start->port ? startup_port_in(text) : 0;
+        if (!port)
+                return;
+        start->port = port;
+        str_replace_owned(&start->port_why, str_format("%s names it", start->entry));
+}
+
+/* What cannot be written into a manifest is no command: bytes that are not UTF-8, line ends. */
+static bool can_be_written(const Startup *start) {
+        for (char *const *word = start->command; word && *word; word++) {
+                scoped(free_str) char *printable = str_printable(*word, true);
+                if (strcmp(printable, *word) != 0)
+                        return false;
+        }
+        return start->command && start->command[0][0] && start->command[0][0] != '-';
+}
+
+static void note_other(Startup *start, const char *name, const Startup *other) {
+        scoped(free_str) char *words = strv_join(other->command, " ");
+        scoped(free_str) char *shown = str_printable(words, false);
+        scoped(free_str) char *own = strv_join(start->command, " ");
+        if (strcmp(own, words) != 0)
+                strv_addf(&start->notes, "Not taken: %s (%s): %.100s", name, other->why, shown);
+}
+
+bool startup_find(const char *directory, Startup *ret) {
+        for (size_t i = 0; i < COUNT_OF(finders); i++) {
+                scoped(startup_done) Startup found = {0};
+                bool good = finders[i].find(directory, &found) && can_be_written(&found);
+                if (good && ret->command) {
+                        note_other(ret, finders[i].name, &found);
+                        continue;
+                }
+                for (size_t n = 0; found.notes && found.notes[n] && !ret->command; n++)
+                        strv_add(&ret->notes, found.notes[n]);
+                if (!good)
+                        continue;
+                Strv notes = TAKE(ret->notes);
+                strv_free(found.notes);
+                *ret = found;
+                ret->notes = notes;
+                found = (Startup){0};
+                startup_entry_port(directory, ret);
+        }
+        return ret->command != NULL;
+}

@@ -1,0 +1,138 @@
+/* package.json: how a project for Node.js is started. docs.npmjs.com, "package.json" and "npm-run-script". */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/js.h"
+#include "base/own.h"
+#include "manifest/startup_parts.h"
+
+static json_t *package_read(const char *directory, Startup *ret) {
+        scoped(free_str) char *text = startup_text(directory, "package.json");
+        json_t *package = text ? js_parse(text, strlen(text), "package.json", NULL) : NULL;
+        if (text && !package)
+                strv_add(&ret->notes, "package.json is no JSON that can be read.");
+        return package;
+}
+
+static bool has_script(const json_t *scripts, const char *when, const char *name) {
+        scoped(free_str) char *key = str_format("%s%s", when, name);
+        return js_str(scripts, key) != NULL;
+}
+
+static void use_npm(Startup *ret, const char *script) {
+        strv_free(ret->command);
+        ret->command = NULL;
+        strv_add(&ret->command, "npm");
+        if (strcmp(script, "start") != 0)
+                strv_add(&ret->command, "run");
+        strv_add(&ret->command, script);
+}
+
+/* Programs that only start another one: reloaders, and those that set variables. */
+static void peel(Startup *ret) {
+        Strv words = ret->command;
+        if (words[1] && strcmp(words[0], "cross-env") == 0) {
+                scoped(free_str) char *rest = strv_join(words + 1, " ");
+                strv_free(TAKE(ret->command));
+                (void)startup_line(rest, ret);
+        } else if (words[1] && words[1][0] != '-' && strcmp(words[0], "nodemon") == 0 &&
+                   (str_ends(words[1], "js"))) {
+                str_replace_owned(&words[0], str_copy("node"));
+        }
+}
+
+/* npm finds programs of packages in node_modules/.bin; started without npm they are named by that. */
+static bool resolve_program(const char *directory, Strv command) {
+        static const char *const known[] = {
+                "node", "npm", "npx", "yarn", "pnpm", "sh", "bun", "deno"};
+        if (strchr(command[0], '/'))
+                return true;
+        for (size_t i = 0; i < COUNT_OF(known); i++)
+                if (strcmp(command[0], known[i]) == 0)
+                        return true;
+        scoped(free_str) char *local = str_format("node_modules/.bin/%s", command[0]);
+        if (!startup_has(directory, local))
+                return false;
+        str_replace_owned(&command[0], str_copy(local));
+        return true;
+}
+
+static void find_entry(const char *directory, Startup *ret) {
+        char *word = str_equal(ret->command[0], "node") ? ret->command[1] : NULL;
+        if (word && word[0] != '-' && startup_has(directory, word))
+                str_replace_owned(&ret->entry, str_copy(word));
+        else if (word && !str_ends(word, ".js")) {
+                scoped(free_str) char *with = str_format("%s.js", word);
+                if (startup_has(directory, with))
+                        str_replace_owned(&ret->entry, TAKE(with));
+        }
+}
+
+static bool script_take(
+        const char *directory, const json_t *scripts, const char *name, Startup *ret) {
+        const char *line = js_str(scripts, name);
+        if (!line || !startup_line(line, ret))
+                return false;
+        ret->why = str_format("package.json, script '%s'", name);
+        peel(ret);
+        if (has_script(scripts, "pre", name) || has_script(scripts, "post", name) ||
+                strcmp(ret->command[0], "sh") == 0 || !resolve_program(directory, ret->command))
+                use_npm(ret, name);
+        find_entry(directory, ret);
+        return true;
+}
+
+bool startup_node_scripts(const char *directory, Startup *ret) {
+        static const char *const names[] = {"start:prod", "start:production", "start", "serve"};
+        scoped(js_freep) json_t *package = package_read(directory, ret);
+        for (size_t i = 0; package && i < COUNT_OF(names); i++)
+                if (script_take(directory, js_get(package, "scripts"), names[i], ret))
+                        return true;
+        if (!package || !startup_has(directory, "server.js"))
+                return false;
+        /* npm's own default for "start". */
+        strv_add(&ret->command, "node");
+        strv_add(&ret->command, "server.js");
+        ret->entry = str_copy("server.js");
+        ret->why = str_copy("package.json, and the server.js that npm starts by default");
+        return true;
+}
+
+/* "bin" is a text, or an object with one program for each name. */
+static const char *bin_of(const json_t *package, Startup *ret) {
+        const json_t *bin = js_get(package, "bin");
+        const char *own = js_str(package, "name"), *name;
+        json_t *value;
+        if (json_is_string(bin) || json_object_size(bin) == 0)
+                return json_string_value(bin);
+        if (own && js_str(bin, own))
+                return js_str(bin, own);
+        json_object_foreach((json_t *)(uintptr_t)bin, name, value) {
+                if (json_object_size(bin) > 1)
+                        strv_addf(&ret->notes,
+                                "package.json has %zu programs; '%.60s' is the first.",
+                                json_object_size(bin), name);
+                return json_string_value(value);
+        }
+        return NULL;
+}
+
+static bool listens(const char *directory, const char *name) {
+        scoped(free_str) char *text = startup_text(directory, name);
+        return text && (strstr(text, ".listen(") || strstr(text, "createServer("));
+}
+
+bool startup_node_program(const char *directory, Startup *ret) {
+        scoped(js_freep) json_t *package = package_read(directory, ret);
+        const char *bin = bin_of(package, ret), *main = js_str(package, "main");
+        if (main && !startup_has(directory, main))
+                main = NULL;
+        const char *file = main && listens(directory, main) ? main : bin;
+        if (!file || !startup_has(directory, file))
+                return false;
+        strv_add(&ret->command, "node");
+        strv_add(&ret->command, file);
+        ret->entry = str_copy(file);
+        ret->why = str_format("package.json, '%s'", file == main ? "main" : "bin");
+        return true;
+}

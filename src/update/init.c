@@ -1,0 +1,442 @@
+#include "update/init.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "manifest/manifest.h"
+#include "manifest/registry.h"
+#include "manifest/value.h"
+#include "platform/file.h"
+
+enum { PLACES_MAX = 500, PLACES_DEEP = 2 };
+
+static const char NAME[] = "belay.yaml";
+
+#define SMALLEST                                                                                   \
+        "The smallest manifest is:\n\n"                                                            \
+        "  version: 1\n  service: NAME\n"                                                          \
+        "  runtime: { process: { command: [./server, --port, \"${port}\"], port: 8000 } }\n"       \
+        "  source: { git: {} }\n"
+
+void init_done(Init *init) {
+        free(init->root);
+        free(init->path);
+        free(init->text);
+        free(init->place);
+        draft_done(&init->draft);
+        source_look_done(&init->look);
+        release_done(&init->installed);
+        strv_free(init->tracked);
+        running_list_done(&init->list);
+        *init = (Init){0};
+}
+
+/* -- paths ------------------------------------------------------------------------------------ */
+
+char *init_relative(const Init *init, const char *path) {
+        size_t n = strlen(init->root);
+        if (strcmp(path, init->root) == 0)
+                return str_copy(".");
+        if (str_starts(path, init->root) && path[n] == '/')
+                return str_copy(path + n + 1);
+        scoped(str_done) Str up = {0};
+        scoped(free_str) char *above = path_dirname(init->root);
+        for (str_add(&up, ".."); strcmp(above, path) != 0 && strcmp(above, "/") != 0;) {
+                str_replace_owned(&above, path_dirname(above));
+                str_add(&up, "/..");
+        }
+        return strcmp(above, path) == 0 ? str_take(&up) : str_copy(path);
+}
+
+/* A checkout in place: whatever layout it may get later, it looks the same. */
+static const Source *git(void) {
+        static const Service any;
+        return source_of(&any);
+}
+
+/* -- which directory -------------------------------------------------------------------------- */
+
+/* Made by tools, or not what a service is. */
+static bool is_passed_over(const char *name) {
+        static const char *const names[] = {"node_modules", "venv", "env", "vendor", "dist",
+                "build", "target", "test", "tests", "__tests__", "docs", "doc", "examples",
+                "example", "samples", "fixtures", "__pycache__", "migrations", "data", "static",
+                "public"};
+        for (size_t i = 0; i < COUNT_OF(names); i++)
+                if (strcmp(name, names[i]) == 0)
+                        return true;
+        return name[0] == '.';
+}
+
+static void dir_close(DIR **dir) {
+        if (*dir)
+                (void)closedir(*dir);
+}
+
+static int by_text(const void *a, const void *b) {
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Directories below, by name, links not followed; at most PLACES_MAX. */
+static void places_below(const char *directory, unsigned depth, Strv *ret) {
+        scoped(dir_close) DIR *dir = opendir(directory);
+        scoped(strv_freep) Strv inner = NULL;
+        for (struct dirent *entry;
+                dir && (entry = readdir(dir)) && strv_count(inner) < PLACES_MAX;) {
+                struct stat st;
+                if (is_passed_over(entry->d_name) || !draft_text_ok(entry->d_name) ||
+                        fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+                        !S_ISDIR(st.st_mode))
+                        continue;
+                strv_push(&inner, path_join(directory, entry->d_name));
+        }
+        if (inner)
+                qsort(inner, strv_count(inner), sizeof(*inner), by_text);
+        for (size_t i = 0; inner && inner[i] && strv_count(*ret) < PLACES_MAX; i++) {
+                strv_add(ret, inner[i]);
+                if (depth > 1)
+                        places_below(inner[i], depth - 1, ret);
+        }
+}
+
+static bool no_checkout(const Init *init, char *const *several, Err *err) {
+        if (several && several[1]) {
+                scoped(free_str) char *all = strv_join(several, ", ");
+                err_fail(err, ERR_REFUSED, "'%s' holds several checkouts: %.400s", init->root, all);
+                return err_hint(err, "Name the one that is the service: belay init %s", several[0]);
+        }
+        err_fail(err, ERR_REFUSED, "'%s' is in no git checkout", init->root);
+        return err_hint(err, "This version of Belay updates services from the tags of a git "
+                             "repository. Clone the "
+                             "project's repository, start the service from the clone, and run "
+                             "`belay init` there.");
+}
+
+/* The checkout that the directory is in, else the only one right below it. */
+static bool find_checkout(Init *init, Err *err) {
+        scoped(err_clear) Err failure = {0};
+        if (git()->look(init->root, &init->look, &failure))
+                return true;
+        if (failure.code != ERR_UNKNOWN) {
+                err_move(err, &failure);
+                return false;
+        }
+        scoped(strv_freep) Strv places = NULL;
+        scoped(strv_freep) Strv found = NULL;
+        places_below(init->root, 1, &places);
+        for (size_t i = 0; places && places[i]; i++) {
+                scoped(free_str) char *dot = path_join(places[i], ".git");
+                if (file_exists(dot))
+                        strv_add(&found, places[i]);
+        }
+        if (strv_count(found) != 1)
+                return no_checkout(init, found, err);
+        str_replace_owned(&init->place, str_copy(found[0]));
+        return git()->look(found[0], &init->look, err);
+}
+
+/* What serves says where the service is, better than any file. */
+static bool place_of_running(Init *init, Err *err) {
+        if (!running_find(init->place, &init->list, err))
+                return false;
+        init->running = running_serving(&init->list);
+        if (!init->running || strcmp(init->running->directory, init->place) == 0)
+                return true;
+        str_replace_owned(&init->place, str_copy(init->running->directory));
+        init->draft.directory_why = str_format(
+                "The process that runs now (pid %d) works there.", (int)init->running->id.pid);
+        return true;
+}
+
+static int rank_of(const char *place) {
+        static const char *const names[] = {"server", "backend", "api", "web", "app", "service"};
+        for (size_t i = 0; i < COUNT_OF(names); i++)
+                if (strcmp(path_basename(place), names[i]) == 0)
+                        return (int)(COUNT_OF(names) - i);
+        return 0;
+}
+
+/* A repository of several parts: the part that can be started and is named like what serves. */
+static void place_in_parts(Init *init, Startup *start) {
+        scoped(strv_freep) Strv places = NULL;
+        scoped(strv_freep) Strv others = NULL;
+        scoped(free_str) char *best = NULL;
+        places_below(init->place, PLACES_DEEP, &places);
+        for (size_t i = 0; places && places[i]; i++) {
+                scoped(startup_done) Startup found = {0};
+                if (!startup_find(places[i], &found))
+                        continue;
+                if (best && rank_of(places[i]) <= rank_of(best)) {
+                        strv_push(&others, init_relative(init, places[i]));
+                        continue;
+                }
+                if (best)
+                        strv_push(&others, init_relative(init, best));
+                str_replace_owned(&best, str_copy(places[i]));
+                startup_done(start);
+                *start = found;
+                found = (Startup){0};
+        }
+        if (!best)
+                return;
+        str_replace_owned(&init->place, TAKE(best));
+        scoped(free_str) char *names = strv_join(others, ", ");
+        init->draft.directory_why =
+                others ? str_format(
+                                 "One of several parts that can be started; the others: %.300s. A "
+                                 "manifest keeps one: `belay init DIR` writes it for another.",
+                                 names)
+                       : str_copy("The only part of this repository that can be started.");
+}
+
+/* -- the parts -------------------------------------------------------------------------------- */
+
+static bool no_command(const Init *init, const Startup *start, Err *err) {
+        scoped(free_str) char *seen = start->notes ? strv_join(start->notes, " ") : NULL;
+        scoped(free_str) char *compose = path_join(init->place, "docker-compose.yml");
+        err_fail(err, ERR_REFUSED,
+                "nothing in '%s' says how the service is started, and none runs from there%s%s",
+                init->place, seen ? ". " : "", seen ? seen : "");
+        if (file_exists(compose))
+                return err_hint(err,
+                        "It has a docker-compose.yml; this version of Belay keeps bare processes "
+                        "only. "
+                        "Else start it by hand once and run `belay init` again. " SMALLEST);
+        return err_hint(err,
+                "Start it by hand once and run `belay init` again, or write '%s'. " SMALLEST,
+                init->path);
+}
+
+static void take_startup(Init *init, Startup *start) {
+        Draft *draft = &init->draft;
+        for (size_t i = 0; start->notes && start->notes[i]; i++)
+                strv_add(&draft->notes, start->notes[i]);
+        draft->command = strv_copy(start->command);
+        draft->command_why = start->why ? str_format("%s.", start->why) : NULL;
+        draft->environment = TAKE(start->environment);
+        draft->n_environment = start->n_environment;
+        start->n_environment = 0;
+        if (draft->n_environment)
+                draft->environment_why = str_format("%s sets them.", start->why);
+        if (!draft->port && start->port) {
+                draft->port = start->port;
+                draft->port_why = str_format("%s.", start->port_why ? start->port_why : start->why);
+        }
+        (void)startup_name_port(draft->command, draft->port);
+}
+
+/* A command that names ${port} needs one. */
+static bool names_port(const Draft *draft) {
+        for (char *const *word = draft->command; word && *word; word++)
+                if (strstr(*word, "${port}"))
+                        return true;
+        return false;
+}
+
+static void port_settle(Draft *draft) {
+        if (draft->port || !names_port(draft))
+                return;
+        draft->port = 8000;
+        draft->port_why =
+                str_copy("The command wants a port, and nothing names one: any free one.");
+}
+
+/* Before there is a manifest: as one would name the checkout. */
+static void read_version(Init *init) {
+        const Service service = {.directory = init->place, .git = {.directory = init->look.top}};
+        const SourceContext context = {.service = &service};
+        scoped(err_clear) Err err = {0};
+        if (!git()->installed(&context, &init->installed, &err) ||
+                !git()->tree(&context, &init->installed, &init->tracked, &err))
+                strv_addf(&init->draft.notes, "What is installed could not be told: %s.",
+                        err.message);
+}
+
+static char *source_why(const Init *init, const char *remote) {
+        const SourceLook *look = &init->look;
+        size_t n = strv_count(look->remotes);
+        if (init->draft.branch && look->other_tag)
+                return str_format("Its tags are no versions ('%.60s'), so the branch is followed.",
+                        look->other_tag);
+        if (init->draft.branch)
+                return str_copy("It has no tags, so the branch is followed. With tags like v1.2.0, "
+                                "remove this line.");
+        if (look->versions == 0)
+                return str_copy("It has no tags that are versions (v1.2.0) yet.");
+        if (n > 1)
+                return str_format("%zu of its tags are versions. Of %zu remotes it is '%s'.",
+                        look->versions, n, remote);
+        return str_format("%zu of its tags %s; %s is installed.", look->versions,
+                look->versions == 1 ? "is a version" : "are versions",
+                init->installed.tag ? init->installed.tag : "none of them");
+}
+
+static void take_source(Init *init) {
+        Draft *draft = &init->draft;
+        const SourceLook *look = &init->look;
+        bool origin = look->remotes == NULL || strv_contains(look->remotes, "origin");
+        draft->checkout = init_relative(init, look->top);
+        draft->remote = origin ? NULL : str_copy(look->remotes[0]);
+        if (!look->remotes)
+                strv_add(&draft->notes, "The checkout has no remote: `belay update` finds new "
+                                        "versions once there is "
+                                        "one (git remote add origin ADDRESS).");
+        if (look->versions == 0 && look->branch)
+                draft->branch = str_copy(look->branch);
+        draft->source_why = source_why(init, origin ? "origin" : look->remotes[0]);
+}
+
+static void take_name(Init *init) {
+        Draft *draft = &init->draft;
+        draft->service = draft_project_name(init->place, &draft->service_why);
+        if (!draft->service) {
+                draft->service = draft_service_name(path_basename(init->place));
+                draft->service_why = str_copy("The name of the directory.");
+        }
+        if (!draft->service) {
+                draft->service = str_copy("service");
+                draft->service_why =
+                        str_copy("The directory's name has no letter that one could take.");
+        }
+        scoped(free_str) char *other = NULL;
+        if (!registry_find(draft->service, &other, NULL) || strcmp(other, init->path) == 0)
+                return;
+        for (unsigned i = 2; i < 100; i++) {
+                scoped(free_str) char *name = str_format("%.59s-%u", draft->service, i);
+                scoped(free_str) char *taken = NULL;
+                if (registry_find(name, &taken, NULL))
+                        continue;
+                str_replace_owned(&draft->service_why,
+                        str_format("'%s' is the service of %s already.", draft->service, other));
+                str_replace_owned(&draft->service, TAKE(name));
+                return;
+        }
+}
+
+/* -- data ------------------------------------------------------------------------------------- */
+
+static bool parse(Init *init, Service **ret, Err *err) {
+        str_replace_owned(&init->text, draft_write(&init->draft));
+        return manifest_parse(init->path, init->text, strlen(init->text), ret, err) ||
+               err_context(err, "checking the manifest that would be written");
+}
+
+static void content_take(Init *init, const Content *content) {
+        scoped(free_str) char *path = init_relative(init, content->path);
+        if (!draft_text_ok(path)) {
+                scoped(free_str) char *shown = str_printable(path, false);
+                strv_addf(&init->draft.notes,
+                        "'%s' looks like data, but its name cannot be written here: it is NOT in "
+                        "the "
+                        "backup. Rename it.",
+                        shown);
+                return;
+        }
+        DraftContent found = {content->kind, TAKE(path),
+                str_copy(content->kind == CONTENT_SQLITE
+                                 ? "An SQLite database, by its first bytes."
+                                 : "A directory of data, by its name; git does not track it.")};
+        PUSH(init->draft.contents, init->draft.n_contents, found);
+}
+
+static void take_contents(Init *init, Service *service) {
+        scoped(strv_freep) Strv unseen = NULL;
+        manifest_find_contents(service, (const char *const *)init->tracked, &unseen);
+        for (size_t i = 0; i < service->backup.n_contents; i++)
+                content_take(init, &service->backup.contents[i]);
+        for (size_t i = 0; unseen && unseen[i]; i++)
+                strv_addf(&init->draft.notes, "Not looked at for data: %s.", unseen[i]);
+        for (size_t i = 0; service->warnings && service->warnings[i]; i++)
+                strv_addf(&init->draft.notes, "%s.", service->warnings[i]);
+        init->draft.contents_open = unseen != NULL;
+}
+
+/* Of several databases nobody can tell which one a migration is for. */
+static char *only_database(const Init *init, const Service *service) {
+        const Content *only = NULL;
+        for (size_t i = 0; i < service->backup.n_contents; i++) {
+                if (service->backup.contents[i].kind != CONTENT_SQLITE)
+                        continue;
+                if (only)
+                        return NULL;
+                only = &service->backup.contents[i];
+        }
+        if (!only)
+                return NULL;
+        size_t n = strlen(init->place);
+        bool below = str_starts(only->path, init->place) && only->path[n] == '/';
+        return str_copy(below ? only->path + n + 1 : only->path);
+}
+
+static bool look_at_data(Init *init, Err *err) {
+        scoped(service_freep) Service *service = NULL;
+        if (!parse(init, &service, err))
+                return false;
+        take_contents(init, service);
+        scoped(free_str) char *database = only_database(init, service);
+        draft_look_migrations(&init->draft, init->place, init->tracked, database);
+        return true;
+}
+
+/* -- the story -------------------------------------------------------------------------------- */
+
+static bool open_root(const char *directory, Init *init, Err *err) {
+        struct stat st;
+        init->root = realpath(directory, NULL);
+        if (!init->root || stat(init->root, &st) < 0 || !S_ISDIR(st.st_mode))
+                return err_fail(err, ERR_UNKNOWN, "there is no directory '%s'", directory);
+        init->place = str_copy(init->root);
+        init->path = path_join(init->root, NAME);
+        if (!file_exists(init->path))
+                return true;
+        err_fail(err, ERR_REFUSED, "there is a manifest already: '%s'", init->path);
+        return err_hint(err, "It is left as it is. `belay validate` says whether it is good; to "
+                             "have another one "
+                             "written, move it away first.");
+}
+
+static bool find_command(Init *init, Startup *start, Err *err) {
+        if (!startup_find(init->place, start) && !init->running)
+                place_in_parts(init, start);
+        char *base = init_relative(init, init->place);
+        if (strcmp(base, ".") != 0 || strcmp(init->look.top, init->root) != 0)
+                init->draft.directory = str_copy(base);
+        draft_look_env(&init->draft, init->place, base);
+        free(base);
+        take_startup(init, start);
+        if (init->running)
+                init_take_process(init, start);
+        port_settle(&init->draft);
+        return init->draft.command || no_command(init, start, err);
+}
+
+bool init_look(const char *directory, Init *ret, Err *err) {
+        scoped(init_done) Init init = {0};
+        scoped(startup_done) Startup start = {0};
+        scoped(service_freep) Service *service = NULL;
+        if (!open_root(directory, &init, err) || !find_checkout(&init, err) ||
+                !place_of_running(&init, err) || !find_command(&init, &start, err))
+                return false;
+        take_name(&init);
+        read_version(&init);
+        take_source(&init);
+        if (!look_at_data(&init, err))
+                return false;
+        init_ask_health(&init, &start);
+        if (!parse(&init, &service, err))
+                return false;
+        *ret = init;
+        init = (Init){0};
+        return true;
+}
+
+bool init_write(Init *init, Err *err) {
+        mode_t mode = init->draft.private ? 0600 : 0644;
+        return file_create_durable(init->path, init->text, strlen(init->text), mode, err);
+}

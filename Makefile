@@ -38,8 +38,8 @@ demo-clean:         ## stops what the demo left running and removes all of it
 
 install: build      ## into PREFIX (/usr/local), DESTDIR is honoured
 	@meson install -C build --no-rebuild --quiet
-	@echo "installed into $(DESTDIR)$(PREFIX); to finish interrupted updates at boot:"
-	@echo "  systemctl enable belay-boot.service"
+	@echo "installed into $(DESTDIR)$(PREFIX); to finish interrupted updates and start services at boot:"
+	@echo "  systemctl enable --now belay-boot.service"
 
 uninstall:          ## removes what install put there
 	@ninja -C build uninstall

@@ -48,6 +48,7 @@ typedef enum Opt {
         OPT_SERVICE,
         OPT_LINES,
         OPT_SINCE,
+        OPT_SHUTDOWN,
         OPT_COUNT
 } Opt;
 

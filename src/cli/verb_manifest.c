@@ -9,6 +9,7 @@
 #include "cli/table.h"
 #include "manifest/manifest.h"
 #include "manifest/registry.h"
+#include "update/boot.h"
 #include "update/runs.h"
 
 static bool path_of(App *app, char **ret, Err *err) {
@@ -58,21 +59,37 @@ int verb_add(App *app) {
         return 0;
 }
 
+/* First what a boot would act on: a service that nobody knows any more is not to be started by it. */
+static bool forget(App *app, const char *name, bool *ret_was_enabled, Err *err) {
+        scoped(free_str) char *path = NULL;
+        bool ignored = false;
+        if (!registry_find(name, &path, err) ||
+                !boot_disable(&app->state, name, ret_was_enabled, err))
+                return false;
+        if (registry_remove(name, err))
+                return true;
+        if (*ret_was_enabled)
+                (void)boot_enable(&app->state, name, path, &ignored, NULL);
+        return false;
+}
+
 int verb_remove(App *app) {
         scoped(err_clear) Err err = {0};
         const char *name = app->args[0];
+        bool was_enabled = false;
         if (!service_name_ok(name))
                 return app_usage(app, "'%.80s' cannot be the name of a service", name);
         if (!app_state(app, &err) || !run_refuse_open(&app->state, name, false, &err) ||
-                !registry_remove(name, &err))
+                !forget(app, name, &was_enabled, &err))
                 return app_fail(app, &err);
         json_t *object = json_object();
         js_set_str(object, "removed", name);
+        js_set_bool(object, "was_enabled", was_enabled);
         app_print_json(app, object);
         if (!app->json)
-                printf("%s is no longer known. Its manifest, backups and reports stay; it is "
+                printf("%s is no longer known%s. Its manifest, backups and reports stay; it is "
                        "neither stopped nor started.\n",
-                        name);
+                        name, was_enabled ? ", nor started at boot" : "");
         return 0;
 }
 
@@ -82,8 +99,10 @@ int verb_list(App *app) {
         if (!registry_list(&registry, &err))
                 return app_fail(app, &err);
         json_t *array = json_array();
-        scoped(table_done) Table table = {.columns = 2};
+        scoped(table_done) Table table = {.columns = 3};
+        bool knows_state = app_state(app, NULL);
         table_add(&table, "SERVICE");
+        table_add(&table, "AT BOOT");
         table_add(&table, "MANIFEST");
         for (size_t i = 0; i < registry.n; i++) {
                 const RegistryEntry *entry = &registry.entries[i];
@@ -91,8 +110,11 @@ int verb_list(App *app) {
                 js_set_str(object, "service", entry->name);
                 js_set_str(object, "manifest", entry->path);
                 js_set_bool(object, "missing", entry->missing);
+                bool enabled = knows_state && boot_is_enabled(&app->state, entry->name);
+                js_set_bool(object, "enabled", enabled);
                 json_array_append_new(array, object);
                 table_add(&table, entry->name);
+                table_add(&table, enabled ? "started" : "–");
                 table_add_owned(&table,
                         str_format("%s%s", entry->path, entry->missing ? "  (missing)" : ""));
         }

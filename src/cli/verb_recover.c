@@ -50,8 +50,7 @@ static bool find_open_run(App *app, unsigned *ret, Err *err) {
         return err_hint(err, "%s", names.text);
 }
 
-int recover_run(App *app, unsigned run, const char *wish) {
-        scoped(err_clear) Err err = {0};
+bool recovery_begin(App *app, unsigned run, const char *wish, Follow *ret, Err *err) {
         scoped(runner_started_done) RunnerStarted started = {0};
         json_t *request = json_object();
         js_set_str(request, "do", "recover");
@@ -62,13 +61,19 @@ int recover_run(App *app, unsigned run, const char *wish) {
         struct stat before = {0};
         bool there = false;
         (void)file_stat(path, &before, &there, NULL);
-        if (!runner_start(&app->state, request, &started, &err))
-                return app_fail(app, &err);
-        if (has(app, OPT_DETACH))
-                return 0;
-        const Follow follow = {
+        if (!runner_start(&app->state, request, &started, err))
+                return false;
+        *ret = (Follow){
                 .run = run, .runner = started.process, .from_byte = (int64_t)before.st_size};
-        return follow_run(app, &follow);
+        return true;
+}
+
+int recover_run(App *app, unsigned run, const char *wish) {
+        scoped(err_clear) Err err = {0};
+        Follow follow = {0};
+        if (!recovery_begin(app, run, wish, &follow, &err))
+                return app_fail(app, &err);
+        return has(app, OPT_DETACH) ? 0 : follow_run(app, &follow);
 }
 
 static int say_ended(App *app, const Run *run) {

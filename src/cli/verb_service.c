@@ -23,14 +23,12 @@ bool open_world(App *app, bool look, World *ret, Err *err) {
                world_open(&app->state, service, ret, err) && (!look || world_look(ret, err));
 }
 
-bool hold_service(App *app, const World *world, const char *what, Held *ret, Err *err) {
-        (void)app;
+bool hold_locks(const World *world, const char *what, Held *ret, Err *err) {
         Lock service = LOCK_NONE, directory = LOCK_NONE;
         scoped(free_str) char *path = state_lock_file(world->state, world->service->name);
         scoped(free_str) char *words = str_format("%s of %s", what, world->service->name);
         if (!lock_take(path, &(LockOwner){.what = words}, 0, &service, err) ||
-                !lock_take_directory(world->service->directory, 0, &directory, err) ||
-                !run_refuse_open(world->state, world->service->name, false, err)) {
+                !lock_take_directory(world->service->directory, 0, &directory, err)) {
                 lock_release(&directory);
                 lock_release(&service);
                 if (err->code == ERR_LOCKED)
@@ -39,6 +37,19 @@ bool hold_service(App *app, const World *world, const char *what, Held *ret, Err
                 return false;
         }
         *ret = (Held){service.fd, directory.fd};
+        return true;
+}
+
+bool hold_service(App *app, const World *world, const char *what, Held *ret, Err *err) {
+        (void)app;
+        Held held = HELD_NONE;
+        if (!hold_locks(world, what, &held, err))
+                return false;
+        if (!run_refuse_open(world->state, world->service->name, false, err)) {
+                release_service(&held);
+                return false;
+        }
+        *ret = held;
         return true;
 }
 
@@ -64,15 +75,24 @@ static bool wait_healthy(const World *world, const LogPlace *place, ChecksOutcom
         return err_hint(err, "`belay logs %s` shows its log.", world->service->name);
 }
 
-static bool start(const World *world, ChecksOutcome *ret, Err *err) {
+bool start_begin(const World *world, LogPlace *ret_place, Err *err) {
         scoped(looking_done) Looking looking = {0};
-        LogPlace place = {0};
         if (!looking_open(world, &world->from, &looking, err))
                 return false;
-        (void)looking.log.end(looking.log.context, &place, NULL);
+        (void)looking.log.end(looking.log.context, ret_place, NULL);
         return world->runtime->ensure(&world->runtime_at, err) &&
-               start_release(world, &world->from, err) && wait_healthy(world, &place, ret, err) &&
+               start_release(world, &world->from, err);
+}
+
+bool start_wait(const World *world, const LogPlace *place, Err *err) {
+        scoped(checks_outcome_done) ChecksOutcome outcome = {0};
+        return wait_healthy(world, place, &outcome, err) &&
                check_reference(world, &world->from, err);
+}
+
+static bool start(const World *world, Err *err) {
+        LogPlace place = {0};
+        return start_begin(world, &place, err) && start_wait(world, &place, err);
 }
 
 static int say_runs(App *app, const World *world, const char *done) {
@@ -90,8 +110,7 @@ static int say_runs(App *app, const World *world, const char *done) {
         return 0;
 }
 
-/* The first start is when a version becomes the installed one. */
-static void record_first(const World *world) {
+void record_first(const World *world) {
         scoped(installed_done) Installed known = {0};
         if (!installed_load(world->state, world->service->name, &known, NULL) ||
                 known.current.reference)
@@ -104,9 +123,8 @@ int verb_start(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(world_done) World world = {0};
         scoped(release_service) Held held = HELD_NONE;
-        scoped(checks_outcome_done) ChecksOutcome outcome = {0};
         if (!open_world(app, true, &world, &err) ||
-                !hold_service(app, &world, "start", &held, &err) || !start(&world, &outcome, &err))
+                !hold_service(app, &world, "start", &held, &err) || !start(&world, &err))
                 return app_fail(app, &err);
         record_first(&world);
         return say_runs(app, &world, "runs");
@@ -142,11 +160,10 @@ int verb_restart(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(world_done) World world = {0};
         scoped(release_service) Held held = HELD_NONE;
-        scoped(checks_outcome_done) ChecksOutcome outcome = {0};
         bool forced = false;
         if (!open_world(app, true, &world, &err) ||
                 !hold_service(app, &world, "restart", &held, &err) ||
-                !stop(&world, &forced, &err) || !start(&world, &outcome, &err))
+                !stop(&world, &forced, &err) || !start(&world, &err))
                 return app_fail(app, &err);
         return say_runs(app, &world, "runs again");
 }

@@ -14,6 +14,7 @@
 #include "model/version_range.h"
 #include "platform/clock.h"
 #include "update/backups.h"
+#include "update/boot.h"
 #include "update/history.h"
 #include "update/known.h"
 #include "update/preflight.h"
@@ -210,6 +211,32 @@ static void add_person_lock(Row *row, const World *world) {
                         lock.user ? lock.user : "a person", lock.reason);
 }
 
+/* Of a boot that is long over only what went wrong is worth a line. */
+static void add_boot(Row *row, const World *world, const RuntimeStatus *now) {
+        enum { RECENT_MS = 60 * 60 * 1000 };
+        const char *name = world->service->name;
+        bool enabled = boot_is_enabled(world->state, name);
+        scoped(boot_note_done) BootNote note = {0};
+        boot_note_read(world->state, name, &note);
+        js_set_bool(row->object, "enabled", enabled);
+        if (note.did) {
+                json_t *object = json_object();
+                js_set_str(object, "did", note.did);
+                js_set_bool(object, "failed", note.failed);
+                js_set_int(object, "at", note.at_ms);
+                js_set(row->object, "boot", object);
+        }
+        if (note.did && (note.failed ? !now->running : clock_wall_ms() - note.at_ms < RECENT_MS)) {
+                scoped(free_str) char *ago = ago_text(note.at_ms, clock_wall_ms());
+                strv_addf(&row->lines, "%s: at boot, %s: %s", name, ago, note.did);
+        }
+        if (!enabled && !now->running && now->wanted_running && !now->restart_pending && !note.did)
+                strv_addf(&row->lines,
+                        "%s: is not started at boot: `belay start %s`, and `belay enable %s` for "
+                        "the next time",
+                        name, name, name);
+}
+
 static bool look_at(App *app, const char *path, const History *history, Row *row, Err *err) {
         Service *service = NULL;
         scoped(world_done) World world = {0};
@@ -229,6 +256,7 @@ static bool look_at(App *app, const char *path, const History *history, Row *row
         add_last_run(row, &world, history);
         add_last_backup(row, &world);
         add_person_lock(row, &world);
+        add_boot(row, &world, &now);
         add_mismatch(row, &world, &now);
         add_reasons(row, &world, healthy);
         js_set_str(row->object, "service", row->service);

@@ -3,6 +3,7 @@
 #define BELAY_CLI_VERBS_H
 
 #include "cli/app.h"
+#include "cli/follow.h"
 #include "update/world.h"
 
 int verb_validate(App *app), verb_add(App *app), verb_remove(App *app),
@@ -15,6 +16,7 @@ int verb_status(App *app);                                               /* verb
 int verb_check(App *app), verb_notes(App *app);                          /* verb_check.c */
 int verb_plan(App *app), verb_update(App *app), verb_rollback(App *app); /* verb_update.c */
 int verb_resume(App *app), verb_cancel(App *app), verb_accept(App *app); /* verb_recover.c */
+int verb_enable(App *app), verb_disable(App *app), verb_boot(App *app);  /* verb_boot.c */
 int verb_runs(App *app), verb_show(App *app), verb_report(App *app),
         verb_note(App *app); /* verb_runs.c */
 int verb_backup_create(App *app), verb_backup_list(App *app),
@@ -35,11 +37,20 @@ typedef struct Held {
 } Held;
 #define HELD_NONE ((Held){-1, -1})
 bool hold_service(App *app, const World *world, const char *what, Held *ret, Err *err);
+/* The same without a look at runs: for what a boot does on behalf of one that waits. */
+bool hold_locks(const World *world, const char *what, Held *ret, Err *err);
 void release_service(Held *held);
+/* A start in its two halves: the program is executed; it is healthy. `place`: where its log was before. */
+bool start_begin(const World *world, LogPlace *ret_place, Err *err);
+bool start_wait(const World *world, const LogPlace *place, Err *err);
+/* The first start is when a version becomes the installed one. */
+void record_first(const World *world);
 const char *operand(const App *app, int i); /* NULL when absent */
 /* Starts the run that the request describes and follows it as the flags say. Takes `request`. */
 int begin_run(App *app, json_t *request);
 /* Starts the recovery of a run with a wish ("finish", "undo", "accept") and follows it. */
 int recover_run(App *app, unsigned run, const char *wish);
+/* Its first half: the runner of the recovery is there, and follow_run(app, ret) shows it to its end. */
+bool recovery_begin(App *app, unsigned run, const char *wish, Follow *ret, Err *err);
 
 #endif

@@ -16,6 +16,7 @@
 typedef enum FaultAction {
         FAULT_NONE,
         FAULT_DIE,
+        FAULT_STOP,
         FAULT_AFTER,
         FAULT_TORN,
         FAULT_ERROR,
@@ -37,6 +38,7 @@ static const struct {
         FaultAction action;
 } actions[] = {
         {"die", FAULT_DIE},
+        {"stop", FAULT_STOP},
         {"after", FAULT_AFTER},
         {"torn", FAULT_TORN},
         {"error", FAULT_ERROR},
@@ -108,6 +110,8 @@ bool fault_before(const char *call, const char *detail) {
                 return false;
         if (state.action == FAULT_DIE && state.count == state.at)
                 fault_die();
+        if (state.action == FAULT_STOP && state.count == state.at)
+                (void)raise(SIGSTOP);
         bool fails = (state.action == FAULT_ERROR && state.count == state.at) ||
                      (state.action == FAULT_FAILS && state.count >= state.at);
         if (fails)

@@ -4,6 +4,7 @@
  *
  *     BELAY_FAULT=<role>:<action>:<n>[:<errno name>]    for the n-th point (from 1) this process passes
  *         action die     SIGKILL itself before the call
+ *                stop    SIGSTOP itself before the call: for who wants to do something to all at this moment
  *                after   SIGKILL itself after the call succeeded
  *                torn    (writes) half of the bytes are written, then SIGKILL
  *                error   the call fails with the named errno (default EIO), once

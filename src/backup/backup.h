@@ -238,6 +238,8 @@ bool backup_find(
         const char *store, const char *service, const char *what, BackupInfo *ret, Err *err);
 /* Reads a backup again and proves it. False with ERR_CORRUPT, naming object and reason. */
 bool backup_verify(const char *dir, int level, const BackupWatch *watch, Err *err);
+/* The text of "belay.yaml" or ".env" as a published backup kept it; *ret (owned) NULL: it has none. */
+bool backup_config_text(const char *dir, const char *name, char **ret, Err *err);
 void backup_info_done(BackupInfo *info);
 void backup_list_done(BackupList *list);
 

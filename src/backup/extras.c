@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "platform/file.h"
 
+static const char CONFIG_ARCHIVE[] = "config.tar.zst";
 static const char *const beside[] = {"service.json", "logs.txt"};
 
 static bool is_beside(const char *name) {
@@ -73,8 +74,7 @@ static bool put_beside(Backup *b, const BackupExtra *extra, Err *err) {
 }
 
 bool take_extras(Backup *b, Err *err) {
-        static const char name[] = "config.tar.zst";
-        scoped(free_str) char *path = set_path(&b->set, name);
+        scoped(free_str) char *path = set_path(&b->set, CONFIG_ARCHIVE);
         scoped(zwriter_freep) ZWriter *w = NULL;
         if (!zwriter_open(path, true, &w, err))
                 return false;
@@ -90,5 +90,34 @@ bool take_extras(Backup *b, Err *err) {
         }
         b->n_extras = 0; /* the caller may free them now */
         return tar_finish(&tar, err) &&
-               put_stream_object(&b->set, name, OBJECT_OTHER, NULL, w, err);
+               put_stream_object(&b->set, CONFIG_ARCHIVE, OBJECT_OTHER, NULL, w, err);
+}
+
+static bool entry_text(TarReader *tar, const FileEntry *entry, char **ret, Err *err) {
+        scoped(free_str) char *text = mem_new(entry->size + 1, 1);
+        for (size_t n = 0, got = 1; n < entry->size && got; n += got)
+                if (!tar_get_data(tar, text + n, (size_t)entry->size - n, &got, err))
+                        return false;
+        *ret = TAKE(text);
+        return true;
+}
+
+bool backup_config_text(const char *dir, const char *name, char **ret, Err *err) {
+        scoped(free_str) char *path = path_join(dir, CONFIG_ARCHIVE);
+        scoped(free_str) char *wanted = str_format("./%s", name);
+        scoped(zreader_freep) ZReader *reader = NULL;
+        if (!zreader_open(path, true, 4 * (uint64_t)LIMIT_STATE_FILE, &reader, err))
+                return false;
+        TarReader tar = {.in = reader};
+        *ret = NULL;
+        for (bool end = false; !end && !*ret;) {
+                scoped(file_entry_done) FileEntry entry = {0};
+                scoped(segment_map_done) SegmentMap map = {0};
+                if (!tar_get(&tar, &entry, &map, &end, err))
+                        return false;
+                bool is_it = !end && (str_equal(entry.path, name) || str_equal(entry.path, wanted));
+                if (is_it && entry.size <= LIMIT_STATE_FILE && !entry_text(&tar, &entry, ret, err))
+                        return false;
+        }
+        return true;
 }

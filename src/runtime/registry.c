@@ -28,6 +28,7 @@ void runtime_status_done(RuntimeStatus *status) {
         free(status->previous_version);
         free(status->log_path);
         free(status->last_error);
+        free(status->ports);
         *status = (RuntimeStatus){0};
 }
 

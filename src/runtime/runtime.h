@@ -35,8 +35,8 @@
 typedef struct RuntimeContext {
         const Service *service;
         const State *state;
-        /* What all of /proc must be searched for is left out: inspect's processes, memory, CPU and kills for
-         * memory, describe's port_taken_by. Steps ask often, some while nothing serves. */
+        /* What all of /proc must be searched for is left out: inspect's processes, memory, CPU, ports and kills
+         * for memory, describe's port_taken_by. Steps ask often, some while nothing serves. */
         bool brief;
 } RuntimeContext;
 
@@ -60,7 +60,9 @@ typedef struct RuntimeStatus {
         uint64_t memory_bytes; /* resident, all its processes */
         uint64_t memory_limit; /* its cgroup's (the tightest above it), else the machine's memory */
         uint64_t cpu_ms; /* used by all its processes since each began, ended children included */
-        unsigned oom_kills;   /* counted by its cgroup since that was made; compare two readings */
+        unsigned oom_kills; /* counted by its cgroup since that was made; compare two readings */
+        unsigned *ports; /* TCP ports that its processes listen on, on the loopback or everywhere */
+        size_t n_ports;
         unsigned guarded_run; /* run whose runner the keeper watches; 0: none */
 } RuntimeStatus;
 void runtime_status_done(RuntimeStatus *status);

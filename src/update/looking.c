@@ -11,7 +11,7 @@
 #include "update/world.h"
 
 /* Looks at NAME in "NAME=value". What the manifest lists under configuration.secrets is one by any name. */
-static bool is_secret(const ConfigSpec *spec, const char *setting) {
+bool setting_is_secret(const ConfigSpec *spec, const char *setting) {
         static const char *const words[] = {
                 "SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "DSN", "_URL"};
         scoped(free_str) char *name = str_copy_n(setting, strcspn(setting, "="));
@@ -40,7 +40,7 @@ static bool read_env(const Service *service, Looking *looking, Err *err) {
         for (size_t i = 0; looking->env && looking->env[i]; i++) {
                 const char *value = strchr(looking->env[i], '=');
                 if (value && strlen(value + 1) >= 4 &&
-                        is_secret(&service->configuration, looking->env[i]))
+                        setting_is_secret(&service->configuration, looking->env[i]))
                         strv_add(&looking->secrets, value + 1);
         }
         return true;

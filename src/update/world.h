@@ -100,6 +100,8 @@ typedef struct Looking {
 } Looking;
 bool looking_open(const World *world, const Release *release, Looking *ret, Err *err);
 void looking_done(Looking *looking);
+/* By its name, or because the manifest lists it; `setting` is "NAME" or "NAME=value". */
+bool setting_is_secret(const ConfigSpec *spec, const char *setting);
 MigrateContext looking_migrate(const World *world, const Looking *looking);
 
 /* Asks the checks, as they are `now` or waiting for a start; with `only` (titles) only those. */

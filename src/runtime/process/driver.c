@@ -79,6 +79,13 @@ static void take_record(KeeperRecord *record, RuntimeStatus *ret) {
         ret->guarded_run = record->guard.run;
 }
 
+static void add_ports(const Family *family, RuntimeStatus *ret) {
+        scoped(listening_ports_done) ListeningPorts all = {0};
+        ports_listening(&all);
+        for (size_t i = 0; all.n && i < family->n; i++)
+                ports_of_process(&all, family->members[i].id.pid, &ret->ports, &ret->n_ports);
+}
+
 static bool add_usage(const RuntimeContext *at, RuntimeStatus *ret, Err *err) {
         scoped(free_str) char *mark = service_mark(at->state, at->service->name);
         scoped(family_done) Family family = {0};
@@ -92,6 +99,7 @@ static bool add_usage(const RuntimeContext *at, RuntimeStatus *ret, Err *err) {
         ret->memory_limit = usage.memory_limit;
         ret->cpu_ms = usage.cpu_ms;
         ret->oom_kills = usage.oom_kills;
+        add_ports(&family, ret);
         return true;
 }
 

@@ -176,3 +176,16 @@ bool port_find_holder(unsigned port, PortHolder *ret) {
         ret->text = str_format("%s (pid %d, user %s)", program, (int)ret->pid, user);
         return true;
 }
+
+void ports_of_process(const ListeningPorts *all, pid_t pid, unsigned **ports, size_t *n) {
+        scoped(free_str) char *path = str_format("/proc/%d/fd", (int)pid);
+        scoped(close_dir) DIR *dir = opendir(path);
+        for (struct dirent *at; dir && (at = readdir(dir));) {
+                char link[64];
+                ssize_t bytes = readlinkat(dirfd(dir), at->d_name, link, sizeof(link) - 1);
+                link[bytes > 0 ? bytes : 0] = '\0';
+                unsigned port = ports_of_link(all, link);
+                if (port)
+                        PUSH(*ports, *n, port);
+        }
+}

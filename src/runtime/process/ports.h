@@ -35,6 +35,9 @@ void listening_ports_done(ListeningPorts *ports);
 /* The port of "socket:[12345]", as /proc/<pid>/fd shows it; 0: it does not listen. */
 unsigned ports_of_link(const ListeningPorts *ports, const char *link);
 
+/* Appends the ports that a process listens on. */
+void ports_of_process(const ListeningPorts *all, pid_t pid, unsigned **ports, size_t *n);
+
 /* The name of a user, or its number as text; owned. */
 char *user_name(uid_t uid);
 

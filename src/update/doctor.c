@@ -195,9 +195,13 @@ static void look_at_journals(const State *state, DoctorReport *report) {
 
 /* -- services -- */
 
+/* A store that is not made yet will be where its nearest directory is. */
 static bool same_disk(const char *a, const char *b) {
         struct stat x, y;
-        return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev;
+        scoped(free_str) char *at = str_copy(a);
+        while (stat(at, &x) < 0 && strlen(at) > 1)
+                str_replace_owned(&at, path_dirname(at));
+        return stat(at, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev;
 }
 
 static void look_at_world(World *world, DoctorReport *report) {

@@ -299,9 +299,12 @@ def test_doctor(site):
     os.remove(site.dir / "belay.yaml")
     assert doctor(site)[(SERVICE, "manifest")]["level"] == "wrong"
     site.write_manifest()
-    empty = site.dir / "empty"
-    empty.mkdir()
-    assert doctor(site, env={"PATH": empty})[(None, "git")]["level"] == "wrong"
+    # In a place where git is no program.
+    without = subprocess.run(["unshare", "-m", "sh", "-c", 'mount --bind /dev/null "$(command -v git)" && exec "$@"', "sh",
+                              *site.command("doctor", options=("--json",))], env=site.environment(), cwd=site.dir,
+                             capture_output=True, text=True, check=False)
+    assert without.returncode == 1, without
+    assert {p["code"]: p["level"] for p in json.loads(without.stdout)["points"]}["git"] == "wrong"
     assert doctor(site, env={"BELAY_EXEC": "/nonexistent"})[(None, "belay-exec")]["level"] == "wrong"
     words = site.belay("doctor")
     assert "✔" in words.out and "!" in words.out and words.code == 0

@@ -15,12 +15,29 @@ def wall(command, environment, directory):
     return took
 
 
+SERVICES = 1000
+
+
+def know_many(site):
+    """Makes a thousand services known, as links to one manifest, and as many runs."""
+    known = site.dir / "many" / "services.d"
+    known.mkdir(parents=True)
+    for n in range(SERVICES):
+        (known / f"service-{n}.yaml").symlink_to(site.dir / "belay.yaml")
+        (site.dir / "many" / "state" / "runs" / str(n + 1)).mkdir(parents=True)
+    return {"BELAY_CONFIG": str(site.dir / "many"), "BELAY_STATE": str(site.dir / "many" / "state")}
+
+
 def run(options):
     site = make_site(options.directory, 1)
-    environment = site.environment()
+    environment = {**site.environment(), **know_many(site)}
     commands = {
         "belay version": site.command("version", options=()),
         "belay status notes": site.command("status", belaytest.SERVICE, options=()),
+        f"belay list, {SERVICES} services": [str(belaytest.BELAY), "list"],
+        f"tabulator after belay update, {SERVICES} services":
+            [str(belaytest.BELAY), "__complete", "--", "update", ""],
+        f"tabulator after belay show, {SERVICES} runs": [str(belaytest.BELAY), "__complete", "--", "show", ""],
         "/bin/true": ["/bin/true"],
     }
     try:

@@ -8,14 +8,7 @@
 #include "base/own.h"
 #include "base/str.h"
 
-typedef struct OptInfo {
-        const char *name;
-        char letter;       /* 0: none */
-        const char *value; /* name of its value; NULL: a flag */
-        const char *help;
-} OptInfo;
-
-static const OptInfo infos[OPT_COUNT] = {
+const OptInfo option_infos[OPT_COUNT] = {
         [OPT_YES] = {"yes", 'y', NULL, "answer yes to what would be asked"},
         [OPT_PLAN] = {"plan", 0, "ID", "only if the plan is still the one shown under this id"},
         [OPT_NO_BACKUP] = {"no-backup", 0, NULL, "take no backup: undo is then revert only"},
@@ -144,7 +137,7 @@ static void build_tables(const Verb *verb, struct option *table, Str *letters) {
         str_add(letters, ":qvyh");
         bool own_f = false;
         for (const Opt *o = verb->options; o && *o != OPT_COUNT; o++) {
-                const OptInfo *info = &infos[*o];
+                const OptInfo *info = &option_infos[*o];
                 table[n++] = (struct option){
                         info->name, info->value ? required_argument : no_argument, NULL, (int)*o};
                 own_f = own_f || info->letter == 'f';
@@ -159,7 +152,7 @@ static void build_tables(const Verb *verb, struct option *table, Str *letters) {
 
 static int option_of_letter(const Verb *verb, int letter) {
         for (const Opt *o = verb->options; o && *o != OPT_COUNT; o++)
-                if (infos[*o].letter && infos[*o].letter == letter)
+                if (option_infos[*o].letter && option_infos[*o].letter == letter)
                         return (int)*o;
         return letter;
 }
@@ -196,7 +189,7 @@ bool options_parse(App *app, const Verb *verb, int argc, char **argv) {
                         return refuse(app, verb, option, argv[optind - 1]);
                 if (app->opt[option] && optarg && strcmp(app->opt[option], optarg) != 0) {
                         (void)app_usage(app, "--%s is given twice, with different values",
-                                infos[option].name);
+                                option_infos[option].name);
                         return false;
                 }
                 app->opt[option] = optarg ? optarg : "";
@@ -220,17 +213,22 @@ void options_print_help(const Verb *verb, FILE *to) {
         if (verb->options && *verb->options != OPT_COUNT)
                 fputs("\nOptions:\n", to);
         for (const Opt *o = verb->options; o && *o != OPT_COUNT; o++)
-                print_option(&infos[*o], to);
+                print_option(&option_infos[*o], to);
 }
 
+const OptInfo option_global_infos[] = {
+        {"file", 'f', "FILE", "this manifest"},
+        {"state", 0, "DIR", "this state directory (also $BELAY_STATE)"},
+        {"json", 0, NULL, "results as JSON on standard output"},
+        {"yes", 'y', NULL, "answer yes to what would be asked"},
+        {"quiet", 'q', NULL, "only results and errors"},
+        {"verbose", 'v', NULL, "more about what is being done"},
+        {"no-color", 0, NULL, "plain text (also $NO_COLOR)"},
+        {NULL, 0, NULL, NULL},
+};
+
 void options_print_global_help(FILE *to) {
-        fputs("Global options, before or after the command:\n"
-              "  -f, --file FILE             this manifest\n"
-              "      --state DIR             this state directory (also $BELAY_STATE)\n"
-              "      --json                  results as JSON on standard output\n"
-              "  -y, --yes                   answer yes to what would be asked\n"
-              "  -q, --quiet                 only results and errors\n"
-              "  -v, --verbose               more about what is being done\n"
-              "      --no-color              plain text (also $NO_COLOR)\n",
-                to);
+        fputs("Global options, before or after the command:\n", to);
+        for (const OptInfo *info = option_global_infos; info->name; info++)
+                print_option(info, to);
 }

@@ -126,6 +126,10 @@ const Verb verbs[] = {
         {"doctor", "", "is this machine in order for updates?", 0, 0, NULL, verb_doctor, false},
         {"version", "", "the version of belay", 0, 0, NULL, verb_version, false},
         {"help", "[COMMAND]", "this", 0, 2, NULL, verb_help, false},
+        {"completion", "bash|zsh|fish", "completion for this shell, to be read by it", 1, 1, NULL,
+                verb_completion, false},
+        {"__complete", "", "what a shell asks at a press of the tabulator", 0, 1000, NULL,
+                verb_complete, true},
         {"runner", "", "executes one run", 0, 0, NULL, verb_runner, true},
         {"keeper", "", "keeps one service", 0, 0, OPTS(OPT_SERVICE), verb_keeper, true},
 };

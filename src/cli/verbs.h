@@ -24,6 +24,7 @@ int verb_backup_create(App *app), verb_backup_list(App *app),
 int verb_backup_verify(App *app), verb_backup_restore(App *app), verb_backup_prune(App *app);
 int verb_diagnose(App *app), verb_doctor(App *app);            /* verb_diagnose.c */
 int verb_migrate_status(App *app), verb_migrate_run(App *app); /* verb_migrate.c */
+int verb_completion(App *app), verb_complete(App *app);        /* complete.c, completion.c */
 int verb_version(App *app), verb_help(App *app), verb_runner(App *app),
         verb_keeper(App *app); /* verb_help.c */
 

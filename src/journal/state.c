@@ -59,6 +59,18 @@ bool state_open(const char *given, State *ret, Err *err) {
         return true;
 }
 
+bool state_find(const char *given, State *ret) {
+        const char *environment = getenv("BELAY_STATE");
+        if (!given && environment && environment[0])
+                given = environment;
+        scoped(free_str) char *root = given ? str_copy(given) : default_root(NULL);
+        char *real = root && file_exists(root) ? file_real(root) : NULL;
+        if (!real)
+                return false;
+        *ret = (State){.root = real};
+        return true;
+}
+
 void state_done(State *state) {
         free(state->root);
         *state = (State){0};

@@ -31,6 +31,8 @@ typedef struct State {
 
 /* $BELAY_STATE or --state (given != NULL) or the default for this user; makes it when absent. */
 bool state_open(const char *given, State *ret, Err *err);
+/* The same, but makes nothing: false when it is not there. */
+bool state_find(const char *given, State *ret);
 void state_done(State *state);
 
 /* All owned by the caller, never NULL. */

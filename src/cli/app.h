@@ -29,6 +29,7 @@ typedef enum Opt {
         OPT_NO_WAIT,
         OPT_DETACH,
         OPT_WAIT_LOCK,
+        OPT_ANY_TIME,
         OPT_DRY_RUN,
         OPT_FIX,
         OPT_EXPLAIN,

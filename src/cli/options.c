@@ -26,6 +26,7 @@ const OptInfo option_infos[OPT_COUNT] = {
         [OPT_NO_WAIT] = {"no-wait", 0, NULL, "return when verify has passed; the watch goes on"},
         [OPT_DETACH] = {"detach", 0, NULL, "return at once; `belay resume RUN` follows it"},
         [OPT_WAIT_LOCK] = {"wait-lock", 0, "TIME", "wait so long for another run to end (15m)"},
+        [OPT_ANY_TIME] = {"any-time", 0, NULL, "although no window is open, or updates are frozen"},
         [OPT_DRY_RUN] = {"dry-run", 0, NULL, "only say what would be done"},
         [OPT_FIX] = {"fix", 0, NULL, "mend a remote's fetch setting that misses branches"},
         [OPT_EXPLAIN] = {"explain", 0, NULL, "each value in force and where it came from"},

@@ -33,6 +33,7 @@ static bool read_options(const App *app, Options *ret, Err *err) {
                 .even_if_bad = force || has(app, OPT_EVEN_IF_BAD),
                 .reinstall = force || has(app, OPT_REINSTALL),
                 .fix = has(app, OPT_FIX),
+                .any_time = has(app, OPT_ANY_TIME),
                 .revert = has(app, OPT_REVERT),
                 .restore = has(app, OPT_RESTORE),
         };

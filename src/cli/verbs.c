@@ -18,6 +18,7 @@ static const Opt update_options[] = {
         OPT_NO_WAIT,
         OPT_DETACH,
         OPT_WAIT_LOCK,
+        OPT_ANY_TIME,
         OPT_DRY_RUN,
         OPT_FIX,
         OPT_EXIT_CODE,
@@ -35,6 +36,7 @@ static const Opt plan_options[] = {
         OPT_EVEN_IF_BAD,
         OPT_REINSTALL,
         OPT_FORCE,
+        OPT_ANY_TIME,
         OPT_FIX,
         OPT_COUNT,
 };

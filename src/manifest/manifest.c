@@ -13,6 +13,7 @@
 #include "manifest/settle.h"
 #include "manifest/value.h"
 #include "manifest/yaml_tree.h"
+#include "platform/zone_file.h"
 
 static const char FILE_NAME[] = "belay.yaml";
 
@@ -52,6 +53,27 @@ static bool links_check(Reader *r, const Node *root) {
         return good;
 }
 
+/* A machine without any time zones says so when an update wants to know the time, not here. */
+static bool zone_check(Reader *r, const Node *list, size_t i, const char *name) {
+        scoped(zone_done) Zone zone = {0};
+        scoped(err_clear) Err why = {0};
+        const Node *node = node_get(list->items[i], "zone");
+        return zone_load(name, &zone, &why) || why.code != ERR_UNKNOWN || !node ||
+               finding_add(r->findings, &(Finding){.at = node->at, .hint = why.hint}, "%s",
+                       why.message);
+}
+
+static bool zones_check(Reader *r, const Node *root) {
+        const Node *windows = node_get(root, "windows"), *freezes = node_get(root, "freeze");
+        const Service *service = r->service;
+        bool good = true;
+        for (size_t i = 0; windows && i < service->n_windows; i++)
+                good = zone_check(r, windows, i, service->windows[i].zone) && good;
+        for (size_t i = 0; freezes && i < service->n_freezes; i++)
+                good = zone_check(r, freezes, i, service->freezes[i].zone) && good;
+        return good;
+}
+
 /* ---- text to service ---- */
 
 /* Before anything else: a newer format has keys that nobody here can judge. */
@@ -75,7 +97,7 @@ static bool version_check(Findings *findings, const Node *root) {
 static bool service_read(Reader *r, const Node *root, bool look) {
         bool good = map_read(r, &manifest_table, root, r->service);
         good = good && r->findings->n == 0 && service_settle(r, root);
-        return good && (!look || links_check(r, root));
+        return good && (!look || (links_check(r, root) && zones_check(r, root)));
 }
 
 static bool parse(const Source *source, Service **ret, Err *err) {

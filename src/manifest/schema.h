@@ -89,6 +89,11 @@ extern const KeyTable releases_table;      /* keys_releases.c; its target is a R
 extern const KeyTable configuration_table; /* keys_data.c */
 extern const KeyTable backup_table;
 extern const KeyTable monitor_table;  /* keys_watch.c */
+extern const KeyTable busy_table;     /* keys_around.c */
+extern const KeyTable requires_table; /* its target is a Service */
+extern const KeyTable hooks_table;
+extern const KeyType type_windows; /* keys_times.c */
+extern const KeyType type_freezes;
 extern const KeyType type_source;     /* keys_runs.c; their field is the Service itself */
 extern const KeyType type_migrations; /* keys_migrate.c */
 extern const KeyType type_checks;     /* keys_check.c */

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "model/service.h"
+#include "platform/zone_file.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS  "0123456789"
@@ -66,6 +67,10 @@ const char *json_path_problem(const char *path) {
         if (strstr(path, "..") || path[n - 1] == '.' || strpbrk(path, " \t\n"))
                 return "is no dotted path: an empty part or a space";
         return NULL;
+}
+
+const char *zone_problem(const char *name) {
+        return str_equal(name, "local") ? NULL : zone_name_problem(name);
 }
 
 const char *program_problem(const char *argument) {

@@ -38,6 +38,7 @@ const char *reference_problem(const char *name); /* git remote or branch */
 const char *tag_glob_problem(const char *glob);
 const char *header_problem(const char *name);
 const char *json_path_problem(const char *path);   /* ".version", ".data.version" */
+const char *zone_problem(const char *name);        /* "Europe/Berlin", "UTC", "local" */
 const char *program_problem(const char *argument); /* the first word of a command */
 
 /* "80%"; "2 of 3"; both strict. */

@@ -46,6 +46,10 @@ typedef enum ReasonCode {
         REASON_BAD_VERSION,
         REASON_DOWNGRADE,
         REASON_BREAKING,
+        /* the time, and what must come first */
+        REASON_FREEZE,
+        REASON_WINDOW,
+        REASON_STAGING_FIRST,
         /* the checkout */
         REASON_CHECKOUT,
         REASON_UNFINISHED_GIT,

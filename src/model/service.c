@@ -87,6 +87,22 @@ static void runtime_and_source_done(Service *service) {
         free(service->installed.file);
 }
 
+static void around_done(Service *service) {
+        for (size_t i = 0; i < service->n_windows; i++)
+                free(service->windows[i].zone);
+        free(service->windows);
+        for (size_t i = 0; i < service->n_freezes; i++)
+                free(service->freezes[i].zone);
+        free(service->freezes);
+        free(service->succeeded_on);
+        strv_free(service->busy.command);
+        free(service->busy.lock_file);
+        for (size_t i = 0; i < PHASE_COUNT; i++) {
+                strv_free(service->hooks.commands[i][0]);
+                strv_free(service->hooks.commands[i][1]);
+        }
+}
+
 void service_done(Service *service) {
         free(service->name);
         free(service->manifest_path);
@@ -104,6 +120,7 @@ void service_done(Service *service) {
         strv_free(service->monitor.logs_fail);
         strv_free(service->monitor.logs_warn);
         free(service->monitor.outside_url);
+        around_done(service);
         for (size_t i = 0; i < service->n_origins; i++) {
                 free(service->origins[i].key);
                 free(service->origins[i].value);

@@ -13,6 +13,8 @@
 
 #include "base/js.h"
 #include "base/str.h"
+#include "model/phase.h"
+#include "model/window.h"
 
 /* ---- runtime ---- */
 typedef enum RestartPolicy { RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_NEVER } RestartPolicy;
@@ -166,6 +168,19 @@ typedef struct MonitorSpec {
         int64_t outside_every_ms;
 } MonitorSpec;
 
+/* ---- around an update ---- */
+/* The command's exit 75, or a living lock on the file: not now. Neither: never busy. */
+typedef struct BusySpec {
+        Strv command;    /* run in the service's directory; or NULL */
+        char *lock_file; /* absolute; or NULL */
+        int64_t every_ms, for_ms, within_ms;
+} BusySpec;
+
+typedef struct HooksSpec {
+        Strv commands[PHASE_COUNT][2]; /* before and after each phase; NULL: none */
+        int64_t timeout_ms;
+} HooksSpec;
+
 typedef enum RollbackData {
         ROLLBACK_AUTO,
         ROLLBACK_ALWAYS,
@@ -205,6 +220,13 @@ typedef struct Service {
         bool rollback_automatic;
         RollbackData rollback_data;
         Rehearse rehearse;
+        WindowSpec *windows; /* none: updates may begin at any time */
+        size_t n_windows;
+        FreezeSpec *freezes;
+        size_t n_freezes;
+        char *succeeded_on; /* the service whose update must have succeeded first, or NULL */
+        BusySpec busy;
+        HooksSpec hooks;
         Origin *origins;
         size_t n_origins;
         Strv warnings; /* "secret 'X' is written in clear at belay.yaml:12" */

@@ -21,6 +21,9 @@ static const OptionName names[] = {
         {"fix", offsetof(Options, fix)},
         {"revert", offsetof(Options, revert)},
         {"restore", offsetof(Options, restore)},
+        {"any_time", offsetof(Options, any_time)},
+        {"in_window", offsetof(Options, in_window)},
+        {"going_back", offsetof(Options, going_back)},
 };
 
 /* "--even-if-bad" is the flag of even_if_bad. */
@@ -45,13 +48,16 @@ json_t *options_to_json(const Options *options) {
         for (size_t i = 0; i < COUNT_OF(names); i++)
                 if (*(const bool *)((const char *)options + names[i].offset))
                         js_set_bool(object, names[i].name, true);
+        if (options->at_ms)
+                js_set_int(object, "at_ms", options->at_ms);
         if (options->wait_lock_ms)
                 js_set_int(object, "wait_lock_ms", options->wait_lock_ms);
         return object;
 }
 
 Options options_from_json(const json_t *object) {
-        Options options = {.wait_lock_ms = js_int(object, "wait_lock_ms", 0)};
+        Options options = {.wait_lock_ms = js_int(object, "wait_lock_ms", 0),
+                .at_ms = js_int(object, "at_ms", 0)};
         for (size_t i = 0; i < COUNT_OF(names); i++)
                 *(bool *)((char *)&options + names[i].offset) =
                         js_bool(object, names[i].name, false);

@@ -11,6 +11,10 @@ typedef struct Options {
         bool no_backup, no_migrations, accept_breaking, accept_unhealthy, allow_downgrade,
                 even_if_bad, reinstall, fix;
         bool revert, restore; /* rollback: --revert, --restore */
+        bool any_time;        /* although no window is open, or a freeze is on */
+        bool in_window;       /* begin when a window opens */
+        bool going_back; /* a person's rollback: what only updates have to wait for does not hold */
+        int64_t at_ms;   /* begin then (wall clock); 0: now */
         int64_t wait_lock_ms; /* 0: do not wait */
 } Options;
 

@@ -446,6 +446,7 @@ bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err) {
         world->options.allow_downgrade = world->options.even_if_bad =
                 world->options.accept_breaking = true;
         world->options.accept_unhealthy = world->options.no_migrations = true;
+        world->options.going_back = true;
         if (!choose_data(world, backup, &restore, &plan->notes, &why) ||
                 !world->source->fetch(&world->source_at, &world->to, &why) ||
                 !preflight_look(world, true, &preflight, &why) ||

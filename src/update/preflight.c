@@ -12,6 +12,7 @@
 #include "update/known.h"
 #include "update/runs.h"
 #include "update/settings.h"
+#include "update/times.h"
 
 /* What a lower room says no to, under a code of its own unless it named one. False: another failure. */
 static bool take_refusal(Preflight *preflight, ReasonCode code, Err *err) {
@@ -74,7 +75,12 @@ bool preflight_obstacles(const World *world, ReasonList *reasons, Err *err) {
 }
 
 bool preflight_known(const World *world, ReasonList *reasons, Err *err) {
-        return look_at_target(world, reasons, err);
+        if (!look_at_target(world, reasons, err))
+                return false;
+        if (world->options.going_back)
+                return true;
+        times_obstacle(world, reasons);
+        return staging_obstacle(world, reasons, err);
 }
 
 /* -- the service: does it run, and well? -- */
@@ -259,7 +265,7 @@ static bool option_given(const void *context, const char *option) {
 }
 
 static bool look_at_known(World *world, Preflight *preflight, Err *err) {
-        preflight->points += 3;
+        preflight->points += 5;
         return preflight_known(world, &preflight->reasons, err);
 }
 

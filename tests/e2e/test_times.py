@@ -1,0 +1,119 @@
+"""When an update may begin: windows, freezes, staging first. Windows are laid around the time of the test in
+UTC, so that nothing waits for a clock."""
+import datetime
+import json
+
+import pytest
+
+from belaytest import SERVICE, Release
+
+JSON = ("--yes", "--json")
+NOW = datetime.datetime.now(datetime.timezone.utc)
+
+
+def clock(hours):
+    return (NOW + datetime.timedelta(hours=hours)).strftime("%H:%M")
+
+
+def window(begin, end, zone="UTC"):
+    """From so many hours from now on to so many."""
+    return {"from": clock(begin), "to": clock(end), "zone": zone}
+
+
+def day(days):
+    return (NOW + datetime.timedelta(days=days)).strftime("%Y-%m-%d")
+
+
+OPEN, CLOSED = window(-6, 6), window(6, 12)
+
+
+def reasons_of(site, *args, code, env=None):
+    result = site.belay(*args, options=JSON, env=env)
+    assert result.code == code, (result.out, result.err)
+    return result.lines()[-1]["reasons"]
+
+
+@pytest.fixture
+def site(make_site):
+    made = make_site([Release("1.0.0"), Release("1.1.0")], manifest={"windows": [CLOSED]})
+    made.start()
+    return made
+
+
+def change(site, **keys):
+    site.manifest.update(keys)
+    site.write_manifest()
+
+
+def test_outside_of_a_window(site):
+    site.ok("check", SERVICE)
+    found = reasons_of(site, "plan", SERVICE, code=6)
+    assert [(r["code"], r["option"], r["hard"]) for r in found] == [("window", "--any-time", False)]
+    opens = (found[0]["lifts_at"] / 1000 - NOW.timestamp()) / 3600
+    assert 5.9 < opens < 6.1
+    assert found == reasons_of(site, "update", SERVICE, code=6)
+    status = json.loads(site.ok("status", SERVICE, options=("--json",)).out)[0]
+    assert status["reasons"] == found and "blocked" in status["update"]
+    assert "Lifts by itself at" in site.belay("plan", SERVICE).out
+    change(site, windows=[CLOSED, OPEN])
+    site.ok("update", SERVICE)
+
+
+def test_a_person_says_that_it_may_be_now(site):
+    change(site, freeze=[{"from": day(-1), "to": day(1), "zone": "UTC"}])
+    shown = site.ok("plan", SERVICE, "--any-time").out
+    assert "are frozen from" in shown
+    site.ok("update", SERVICE, "--any-time")
+    # Going back is not what windows are for.
+    site.ok("rollback", SERVICE)
+    site.assert_whole(version="1.0.0")
+
+
+def test_a_freeze(site):
+    change(site, windows=[OPEN], freeze=[{"from": day(-3), "to": day(2), "zone": "UTC"},
+                                         {"from": day(20), "to": day(30)}])
+    found = reasons_of(site, "update", SERVICE, code=6)
+    assert [r["code"] for r in found] == ["freeze"]
+    assert 2 * 86400 < found[0]["lifts_at"] / 1000 - NOW.timestamp() < 4 * 86400
+    change(site, freeze=[{"from": day(2), "to": day(3), "zone": "UTC"}])
+    site.ok("update", SERVICE)
+
+
+@pytest.mark.parametrize("zone, near", [("Europe/Berln", "Europe/Berlin"), ("Mars/Phobos", "named like Europe/Berlin"),
+                                        ("Berlin", "Europe/Berlin"), ("../../etc/passwd", "such as Europe/Berlin"),
+                                        (":/etc/x", "such as Europe/Berlin"), ("UTC\n", "several lines")])
+def test_a_zone_that_is_none_is_2_and_names_the_nearest(site, zone, near):
+    change(site, windows=[window(1, 2, zone)])
+    for verb in (("validate",), ("plan", SERVICE)):
+        result = site.belay(*verb)
+        assert result.code == 2 and near in result.err and "belay.yaml:" in result.err
+
+
+def test_z05_without_time_zones_no_window_opens(site):
+    change(site, windows=[window(-6, 6, "Europe/Berlin")])
+    env = {"BELAY_ZONEINFO": site.dir / "nothing"}
+    found = reasons_of(site, "plan", SERVICE, code=6, env=env)
+    assert found[0]["code"] == "window" and "tzdata" in found[0]["clear"]
+    site.ok("status", env=env)
+    site.ok("stop", SERVICE, env=env)
+    site.ok("start", SERVICE, env=env)
+    change(site, windows=[OPEN])        # UTC needs no file
+    site.ok("plan", SERVICE, env=env)
+
+
+def test_staging_first(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")], manifest={"requires": {"succeeded_on": "notes-staging"}})
+    site.start()
+    staging = make_site([Release("1.0.0"), Release("1.1.0")], manifest={"service": "notes-staging"})
+    staging.state = site.state
+    staging.ok("start", "notes-staging")
+    found = reasons_of(site, "plan", SERVICE, code=6)
+    assert [(r["code"], r["hard"]) for r in found] == [("staging-first", True)]
+    assert "belay update notes-staging 1.1.0" in found[0]["clear"]
+    staging.ok("update", "notes-staging")
+    site.ok("plan", SERVICE)
+    staging.ok("rollback", "notes-staging")         # what was taken back there did not succeed
+    assert reasons_of(site, "update", SERVICE, code=6)[0]["code"] == "staging-first"
+    staging.ok("update", "notes-staging", "1.1.0")
+    site.ok("update", SERVICE)
+    assert site.version() == "1.1.0"

@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "cli/table.h"
 #include "platform/lock.h"
+#include "update/adopt.h"
 #include "update/diagnose.h"
 #include "update/known.h"
 #include "update/log_tail.h"
@@ -90,9 +91,30 @@ bool start_wait(const World *world, const LogPlace *place, Err *err) {
                check_reference(world, &world->from, err);
 }
 
-static bool start(const World *world, Err *err) {
+/* What runs already as it would be started is taken over as it is. */
+static bool start(const World *world, Adopted *ret_adopted, Err *err) {
         LogPlace place = {0};
+        if (!world->runtime->ensure(&world->runtime_at, err) ||
+                !adopt_running(world, ret_adopted, err))
+                return false;
+        if (ret_adopted->done)
+                return check_reference(world, &world->from, err);
         return start_begin(world, &place, err) && start_wait(world, &place, err);
+}
+
+/* Where it was started by hand, its words go on going where they went. */
+static void print_adopted(const World *world, const Adopted *adopted) {
+        printf("%s %s runs (pid %d): taken over as it is, not restarted\n", world->service->name,
+                world->from.version ? world->from.version : "", (int)adopted->main.pid);
+        if (adopted->migrations)
+                printf("  %zu migrations of this version are noted as done.\n",
+                        adopted->migrations);
+        if (adopted->output)
+                printf("  Its output stays in %s; from its next start on: belay logs %s\n",
+                        adopted->output, world->service->name);
+        else
+                printf("  Its output stays where it is; from its next start on: belay logs %s\n",
+                        world->service->name);
 }
 
 static int say_runs(App *app, const World *world, const char *done) {
@@ -103,8 +125,9 @@ static int say_runs(App *app, const World *world, const char *done) {
         js_set_str(object, "version", world->from.version);
         js_set_int(object, "pid", now.main.pid);
         js_set_bool(object, "running", now.running);
+        js_set_bool(object, "adopted", now.adopted);
         app_print_json(app, object);
-        if (!app->json)
+        if (!app->json && done)
                 printf("%s %s %s (pid %d)\n", world->service->name,
                         world->from.version ? world->from.version : "", done, (int)now.main.pid);
         return 0;
@@ -123,11 +146,14 @@ int verb_start(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(world_done) World world = {0};
         scoped(release_service) Held held = HELD_NONE;
+        scoped(adopted_done) Adopted adopted = {0};
         if (!open_world(app, true, &world, &err) ||
-                !hold_service(app, &world, "start", &held, &err) || !start(&world, &err))
+                !hold_service(app, &world, "start", &held, &err) || !start(&world, &adopted, &err))
                 return app_fail(app, &err);
         record_first(&world);
-        return say_runs(app, &world, "runs");
+        if (adopted.done && !app->json)
+                print_adopted(&world, &adopted);
+        return say_runs(app, &world, adopted.done ? NULL : "runs");
 }
 
 static bool stop(const World *world, bool *ret_forced, Err *err) {
@@ -160,10 +186,16 @@ int verb_restart(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(world_done) World world = {0};
         scoped(release_service) Held held = HELD_NONE;
+        scoped(adopted_done) Adopted adopted = {0};
         bool forced = false;
+        /* What runs without Belay is taken over first: else there would be nothing to stop. */
         if (!open_world(app, true, &world, &err) ||
                 !hold_service(app, &world, "restart", &held, &err) ||
-                !stop(&world, &forced, &err) || !start(&world, &err))
+                !world.runtime->ensure(&world.runtime_at, &err) ||
+                !adopt_running(&world, &adopted, &err))
+                return app_fail(app, &err);
+        adopted_done(&adopted);
+        if (!stop(&world, &forced, &err) || !start(&world, &adopted, &err))
                 return app_fail(app, &err);
         return say_runs(app, &world, "runs again");
 }

@@ -44,6 +44,7 @@ typedef struct RuntimeContext {
 typedef struct RuntimeStatus {
         bool running; /* its main process lives: the one that was recorded, by pid, start time and boot */
         bool wanted_running; /* the last order was start; with !running: it crashed, or the machine restarted */
+        bool adopted;         /* it runs, and Belay did not start it */
         bool keeper_present;  /* somebody restarts it, rotates its log, watches the runner */
         bool restart_pending; /* not running, the keeper waits before it starts it again */
         ProcessId main; /* of the running process, else of the last one; pid 0: never started */
@@ -92,6 +93,15 @@ typedef struct RuntimeDescription {
 } RuntimeDescription;
 void runtime_description_done(RuntimeDescription *description);
 
+/* What runs already as this service's command would start it, though Belay did not; owned,
+ * runtime_foreign_done frees. */
+typedef struct RuntimeForeign {
+        ProcessId main;        /* pid 0: there is none */
+        int64_t started_at_ms; /* unix ms */
+        char *output; /* the file that its output goes to, or NULL: it is not in log_path */
+} RuntimeForeign;
+void runtime_foreign_done(RuntimeForeign *foreign);
+
 typedef struct Runtime {
         const char *name; /* "process" */
 
@@ -110,6 +120,17 @@ typedef struct Runtime {
          * or the port is taken (names pid, program and user). What an earlier crash left behind of the service is
          * ended first, so that there is never more than one. */
         bool (*start)(const RuntimeContext *at, const StartRequest *request, Err *err);
+
+        /* To be asked when it does not run: is there a process that nobody of Belay's started, and that is exactly
+         * this: the command's words, its directory, its user, and, where a port is known, it or what descends from it
+         * listens there? Changes nothing. ERR_REFUSED: there is, but several, or one that somebody else (systemd, a
+         * supervisor) would start again. */
+        bool (*foreign)(const RuntimeContext *at, const StartRequest *request, RuntimeForeign *ret,
+                Err *err);
+        /* Takes it over, with all that descends from it, without a restart: from here on it is as if Belay had
+         * started it so. Made twice: true. ERR_ANSWER_NO: it is gone. */
+        bool (*adopt)(const RuntimeContext *at, const StartRequest *request,
+                const RuntimeForeign *foreign, Err *err);
 
         /* Asks it to end, waits up to timeout_ms, then ends it by force, with all its descendants. True only
          * when nothing of it is left. *ret_forced (may be NULL): it did not go by itself. It is not started again

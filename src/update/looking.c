@@ -189,7 +189,9 @@ bool world_ask_checks(const World *world, const Ask *ask, ChecksOutcome *ret, Er
                 looking.check.log_from = *ask->log_from;
         const Service *service = world->service;
         scoped(free_mem) CheckSpec *checks = NEW_ARRAY(CheckSpec, service->n_checks);
-        Alive alive = {.world = world, .main = status.main, .restarts = status.restarts};
+        Alive alive = {.world = world,
+                .main = ask->main ? *ask->main : status.main,
+                .restarts = status.restarts};
         ChecksWait wait = {
                 .checks = checks,
                 .n_checks = choose(service, ask->now, ask->only, checks),

@@ -34,19 +34,28 @@ void tell_keeper(void *world, bool armed) {
                 (void)w->runtime->guard(&w->runtime_at, w->run, &me, NULL);
 }
 
-bool start_release(const World *world, const Release *release, Err *err) {
+bool start_request(const World *world, const Release *release, char **ret_directory,
+        StartRequest *ret, Err *err) {
         const Service *service = world->service;
-        scoped(free_str) char *directory = NULL;
-        if (!world->source->runs_in(&world->source_at, &directory, err))
+        if (!world->source->runs_in(&world->source_at, ret_directory, err))
                 return err_context(err, "starting %s", service->name);
-        const StartRequest request = {
-                .directory = directory,
+        *ret = (StartRequest){
+                .directory = *ret_directory,
                 .version = release->version,
                 .commit = release->reference,
                 .tag = release->tag,
                 .previous_version = release == &world->to ? world->from.version : world->to.version,
                 .env_file = service->configuration.env_file,
         };
+        return true;
+}
+
+bool start_release(const World *world, const Release *release, Err *err) {
+        const Service *service = world->service;
+        scoped(free_str) char *directory = NULL;
+        StartRequest request = {0};
+        if (!start_request(world, release, &directory, &request, err))
+                return false;
         if (!world->runtime->start(&world->runtime_at, &request, err))
                 return err_context(err, "starting %s %s", service->name,
                         release->version ? release->version : "");

@@ -25,9 +25,11 @@ static bool check_commit(const World *world, const Release *release, Err *err) {
 }
 
 bool check_reference(const World *world, const Release *release, Err *err) {
+        return check_commit(world, release, err) && check_installed(world, release, err);
+}
+
+bool check_installed(const World *world, const Release *release, Err *err) {
         const char *name = world->service->name;
-        if (!check_commit(world, release, err))
-                return false;
         if (!installed_can(&world->service->installed) || !release->version)
                 return true;
         scoped(looking_done) Looking looking = {0};

@@ -32,6 +32,11 @@ bool clean_source(const World *world, bool with_target, Err *err);
 bool start_release(const World *world, const Release *release, Err *err);
 /* The mark of remember-bad, when that could not write it (step_verify.c). */
 bool remember_bad_again(const World *world, const RunState *run, Err *err);
+/* How `release` is started, now; `ret_directory` is owned by the caller and borrowed by *ret. */
+bool start_request(const World *world, const Release *release, char **ret_directory,
+        StartRequest *ret, Err *err);
+/* What the service says of itself, where the manifest says how to ask (step_verify.c). */
+bool check_installed(const World *world, const Release *release, Err *err);
 /* Does what runs now claim to be this release? ERR_ANSWER_NO when it is another one. */
 bool check_reference(const World *world, const Release *release, Err *err);
 

@@ -110,6 +110,7 @@ typedef struct Ask {
         bool now;
         const LogPlace *log_from; /* may be NULL */
         char *const *only;        /* may be NULL */
+        const ProcessId *main;    /* whose answers they are; NULL: the service's process */
 } Ask;
 bool world_ask_checks(const World *world, const Ask *ask, ChecksOutcome *ret, Err *err);
 /* What is installed, into world->from; and, when the manifest declares no contents, which there are. */

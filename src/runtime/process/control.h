@@ -3,6 +3,7 @@
  * for each connection, each a line of JSON.
  *
  *     {"do":"start","spec":{...}}                          record.h
+ *     {"do":"adopt","spec":{...},"main":{...},"started_at_ms":...}
  *     {"do":"stop","timeout_ms":30000}                     answer: "forced"
  *     {"do":"guard","run":44,"runner":{...},"resume":true}
  *     {"do":"unguard","run":44}

@@ -7,6 +7,7 @@
 
 #include "base/own.h"
 #include "platform/clock.h"
+#include "runtime/process/adopt.h"
 #include "runtime/process/control.h"
 #include "runtime/process/family.h"
 #include "runtime/process/ports.h"
@@ -67,6 +68,7 @@ static void take_record(KeeperRecord *record, RuntimeStatus *ret) {
         ret->wanted_running = record->wanted_running;
         ret->restart_pending = record->phase == SERVICE_WAITING && ret->keeper_present;
         ret->main = record->main;
+        ret->adopted = record->adopted;
         ret->version = TAKE(record->spec.version);
         ret->commit = TAKE(record->spec.commit);
         ret->tag = TAKE(record->spec.tag);
@@ -110,6 +112,7 @@ static bool process_inspect(const RuntimeContext *at, RuntimeStatus *ret, Err *e
                 return false;
         take_record(&record, &status);
         status.running = process_alive(&status.main);
+        status.adopted = status.adopted && status.running;
         if (status.running && !at->brief && !add_usage(at, &status, err))
                 return false;
         status.log_path = process_log_path(at);
@@ -255,6 +258,8 @@ const Runtime process_runtime = {
         .inspect = process_inspect,
         .describe = process_describe,
         .start = process_start,
+        .foreign = adopt_find,
+        .adopt = adopt_take,
         .stop = process_stop,
         .log_path = process_log_path,
         .guard = process_guard,

@@ -155,8 +155,15 @@ static bool main_is_in(const Table *table, const ProcessId *main) {
         return false;
 }
 
+static bool is_known(const Entry *entry, const FamilyQuery *query) {
+        for (size_t i = 0; i < query->n_known; i++)
+                if (is_main(entry, &query->known[i]))
+                        return true;
+        return false;
+}
+
 static void look_at(const Table *table, const FamilyQuery *query, bool session, Entry *entry) {
-        if (is_main(entry, query->main)) {
+        if (is_main(entry, query->main) || is_known(entry, query)) {
                 entry->member = true;
                 return;
         }

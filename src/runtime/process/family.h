@@ -20,6 +20,8 @@ typedef struct FamilyQuery {
         /* Who asks knows that main was alive until now: its session is its own even when it is gone. Else a
          * dead main's number might belong to somebody else by now, and its session says nothing. */
         bool session_known;
+        const ProcessId *known; /* belong as well, n_known of them; may be NULL */
+        size_t n_known;
 } FamilyQuery;
 
 typedef struct Member {

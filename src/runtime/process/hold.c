@@ -29,6 +29,23 @@ enum {
 
 /* -- the processes ---------------------------------------------------------------------------- */
 
+static void members_forget(KeeperRecord *record) {
+        free(TAKE(record->members));
+        record->n_members = 0;
+}
+
+/* What belongs to an adopted program while it lives: afterwards nothing would say so. */
+static void members_note(Keeper *keeper) {
+        KeeperRecord *record = &keeper->record;
+        scoped(family_done) Family family = {0};
+        const FamilyQuery query = {.main = &record->main, .mark = keeper->mark};
+        if (!record->adopted || !family_find(&query, &family, NULL))
+                return;
+        members_forget(record);
+        for (size_t i = 0; i < family.n && i < MEMBERS_MAX; i++)
+                PUSH(record->members, record->n_members, family.members[i].id);
+}
+
 /* True when nothing of the service lives. `watched`: its main process was alive until just now. */
 static bool sweep(Keeper *keeper, bool watched, int64_t grace_ms, Err *err) {
         if (keeper->swept)
@@ -38,10 +55,13 @@ static bool sweep(Keeper *keeper, bool watched, int64_t grace_ms, Err *err) {
                 .mark = keeper->mark,
                 .keeper = getpid(),
                 .session_known = watched,
+                .known = keeper->record.members,
+                .n_known = keeper->record.n_members,
         };
         if (!family_end(&query, grace_ms, clock_now_ms() + grace_ms + SWEEP_LIMIT_MS, err))
                 return err_context(err, "ending what is left of '%s'", keeper->service);
         keeper->swept = true;
+        members_forget(&keeper->record);
         return true;
 }
 
@@ -78,6 +98,7 @@ static bool launch(Keeper *keeper, Err *err) {
                 return false;
         record->phase = SERVICE_STARTING;
         record->main = (ProcessId){0};
+        record->adopted = false;
         keeper_save(keeper);
         keeper->swept = false;
         const SpawnRequest request = {
@@ -174,6 +195,32 @@ bool hold_start(Keeper *keeper, StartSpec *spec, Err *err) {
         return false;
 }
 
+bool hold_take(
+        Keeper *keeper, StartSpec *spec, const ProcessId *main, int64_t started_at_ms, Err *err) {
+        KeeperRecord *record = &keeper->record;
+        if (keeper->main_fd >= 0)
+                return runs_already(keeper, spec, err);
+        int fd = process_open(main);
+        if (fd < 0)
+                return err_fail(err, ERR_ANSWER_NO, "process %d ended meanwhile", (int)main->pid);
+        start_spec_done(&record->spec);
+        record->spec = *spec;
+        *spec = (StartSpec){0};
+        forget_last(keeper);
+        keeper->main_fd = fd;
+        keeper->main_is_child = keeper->main_reaped = keeper->swept = false;
+        keeper->main_since = clock_now_ms();
+        keeper->rotate_at = keeper->main_since + keeper->log_limits.every_ms;
+        record->main = *main;
+        record->adopted = true;
+        record->phase = SERVICE_RUNNING;
+        record->wanted_running = true;
+        record->started_at_ms = started_at_ms;
+        members_note(keeper);
+        keeper_save(keeper);
+        return true;
+}
+
 /* -- crash and restart ------------------------------------------------------------------------ */
 
 static void note_exit(Keeper *keeper) {
@@ -238,6 +285,10 @@ bool hold_stop(Keeper *keeper, int64_t timeout_ms, bool *ret_done, Err *err) {
         }
         bool changes = record->wanted_running || record->phase != SERVICE_STOPPED;
         record->wanted_running = false;
+        if (keeper->main_fd >= 0 && record->adopted) {
+                members_note(keeper);
+                changes = true;
+        }
         if (keeper->main_fd < 0)
                 record->phase = SERVICE_STOPPED;
         if (changes)

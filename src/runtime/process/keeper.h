@@ -71,6 +71,9 @@ void keeper_save(Keeper *keeper);
 /* hold.c. hold_start takes what it needs out of `spec`. */
 void hold_adopt(Keeper *keeper);
 bool hold_start(Keeper *keeper, StartSpec *spec, Err *err);
+/* Takes over `main`, which runs already and was started by nobody here. Takes what it needs out of `spec`. */
+bool hold_take(
+        Keeper *keeper, StartSpec *spec, const ProcessId *main, int64_t started_at_ms, Err *err);
 /* Begins; true in *ret_done: nothing ran. Else serve_stopped is called when it is over. */
 bool hold_stop(Keeper *keeper, int64_t timeout_ms, bool *ret_done, Err *err);
 void hold_exited(Keeper *keeper);            /* main_fd says so */

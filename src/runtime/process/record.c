@@ -136,6 +136,22 @@ static json_t *guard_to_json(const GuardRecord *guard) {
         return object;
 }
 
+static json_t *members_to_json(const KeeperRecord *record) {
+        json_t *array = json_array();
+        for (size_t i = 0; i < record->n_members; i++)
+                json_array_append_new(array, process_to_json(&record->members[i]));
+        return array;
+}
+
+static void members_from_json(const json_t *array, KeeperRecord *ret) {
+        ret->adopted = json_is_array(array);
+        for (size_t i = 0; i < json_array_size(array) && i < MEMBERS_MAX; i++) {
+                ProcessId member;
+                if (process_from_json(json_array_get(array, i), &member))
+                        PUSH(ret->members, ret->n_members, member);
+        }
+}
+
 json_t *keeper_record_to_json(const KeeperRecord *record) {
         json_t *object = json_object();
         js_set(object, "keeper", process_to_json(&record->keeper));
@@ -147,6 +163,8 @@ json_t *keeper_record_to_json(const KeeperRecord *record) {
                 js_set_int(object, "last_exit", record->last_exit);
         js_set_str(object, "last_error", record->last_error);
         js_set_int(object, "started_at_ms", record->started_at_ms);
+        if (record->adopted)
+                js_set(object, "members", members_to_json(record));
         if (record->spec.argv)
                 js_set(object, "spec", start_spec_to_json(&record->spec));
         if (record->guard.run)
@@ -178,6 +196,7 @@ bool keeper_record_from_json(const json_t *object, KeeperRecord *ret, Err *err) 
         process_from_json(js_get(object, "keeper"), &record.keeper);
         process_from_json(js_get(object, "main"), &record.main);
         guard_from_json(js_get(object, "guard"), &record.guard);
+        members_from_json(js_get(object, "members"), &record);
         const json_t *spec = js_get(object, "spec");
         if (spec && !start_spec_from_json(spec, &record.spec, err))
                 return false;
@@ -201,6 +220,7 @@ bool keeper_record_save(
 
 void keeper_record_done(KeeperRecord *record) {
         start_spec_done(&record->spec);
+        free(record->members);
         free(record->last_error);
         *record = (KeeperRecord){0};
 }

@@ -21,6 +21,8 @@
 #include "model/service.h"
 #include "platform/process.h"
 
+enum { MEMBERS_MAX = 1000 };
+
 #define KEEPER_RECORD "keeper.json"
 #define KEEPER_SOCKET "keeper.sock"
 #define KEEPER_LOCK   "keeper.lock"
@@ -64,6 +66,11 @@ typedef struct KeeperRecord {
         bool wanted_running;
         ServicePhase phase;
         ProcessId main; /* the program's; of the last one when it does not run */
+        bool adopted;   /* main runs, and was not started by a keeper */
+        /* Of an adopted one, what belonged to it when last looked: it carries no marker, and its orphans are
+         * nobody's children once it is gone. */
+        ProcessId *members;
+        size_t n_members;
         StartSpec spec; /* argv NULL: never started */
         unsigned restarts;
         bool last_exit_known;

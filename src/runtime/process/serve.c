@@ -48,6 +48,16 @@ static bool do_start(Keeper *keeper, const json_t *request, Reply *reply, Err *e
                hold_start(keeper, &spec, err);
 }
 
+static bool do_adopt(Keeper *keeper, const json_t *request, Reply *reply, Err *err) {
+        (void)reply;
+        scoped(start_spec_done) StartSpec spec = {0};
+        ProcessId main = {0};
+        if (!process_from_json(js_get(request, "main"), &main))
+                return err_fail(err, ERR_BUG, "a process to take over without an identity");
+        return start_spec_from_json(js_get(request, "spec"), &spec, err) &&
+               hold_take(keeper, &spec, &main, js_int(request, "started_at_ms", 0), err);
+}
+
 static bool do_stop(Keeper *keeper, const json_t *request, Reply *reply, Err *err) {
         int64_t timeout_ms = js_int(request, "timeout_ms", -1);
         bool done = false;
@@ -94,6 +104,7 @@ static const struct {
         {"ping", do_ping},
         {"status", do_status},
         {"start", do_start},
+        {"adopt", do_adopt},
         {"stop", do_stop},
         {"guard", do_guard},
         {"unguard", do_unguard},

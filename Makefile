@@ -54,4 +54,4 @@ format:             ## clang-format over all C files
 	@clang-format-14 -i $(C_FILES)
 
 clean:              ## removes the build directories
-	@rm -rf build build-fault build-asan build-clang
+	@rm -rf build build-fault build-asan build-coverage

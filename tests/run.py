@@ -41,8 +41,7 @@ SUITES = [
     ("build", 5, "tools", {"gcc, warnings are errors": ["tools/build.sh", "fault"]}, True, False),
     ("build-all", 8, "tools", {
         "gcc, release": ["tools/build.sh", "release"],
-        "clang, warnings are errors": ["tools/build.sh", "clang"],
-        "gcc, sanitizers": ["tools/build.sh", "asan"],
+        "clang, sanitizers, warnings are errors": ["tools/build.sh", "asan"],
     }, False, False),
     ("static", 4, "tools", {
         "cppcheck": ["tools/check_cppcheck.sh"],
@@ -51,6 +50,10 @@ SUITES = [
     }, False, False),
     ("unit", 1, "cmocka", ["build-fault/tests/unit-*"], True, False),
     ("contract", 2, "cmocka", ["build-fault/tests/contract-*"], True, False),
+    ("fuzz", 5, "tools", {
+        "replay": ["tools/fuzz.sh", "replay"],
+        "60 s each": ["tools/fuzz.sh", "run", "60"],
+    }, False, False),
     ("sanitizers", 4, "cmocka", ["build-asan/tests/unit-*", "build-asan/tests/contract-*"], False, False),
     ("engine-sweep", 9, "cmocka", ["build-fault/tests/crash-*"], False, False),
     ("helpers", 1, "pytest", ["helpers/test_*.py"], False, False),
@@ -117,6 +120,8 @@ def run_tools(tools, until, _options):
         status, out = run(command, until)
         if status == 0 and " warning: " not in out:
             counts.passed += 1
+            for line in re.findall(r"^figure: (.*)", out, re.M):
+                say("  " + line)
         else:
             counts.failed += 1
             failure(name, status, out)

@@ -2,8 +2,8 @@
 # Configures (when needed) and builds one variant: tools/build.sh VARIANT [ninja target...]
 #   release  build/         -O2 with debug information, what is installed
 #   fault    build-fault/   the same with fault points, and the tests
-#   asan     build-asan/    AddressSanitizer and UndefinedBehaviorSanitizer, fault points, tests
-#   clang    build-clang/   clang, fault points, tests
+#   asan     build-asan/    clang, AddressSanitizer and UndefinedBehaviorSanitizer, fault points, tests, fuzz targets
+#   coverage build-coverage/ not optimised, counts which lines and branches run (tools/coverage.sh)
 # Warnings are errors in all but release; WERROR=true|false says otherwise. Output is shown only when something is wrong, or with VERBOSE=1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,8 +16,15 @@ options=()
 case $variant in
 release) dir=build options+=(--prefix "${PREFIX:-/usr/local}") ;;
 fault) dir=build-fault options+=(-Dfault=true -Dtests=true) ;;
-asan) dir=build-asan options+=(-Dfault=true -Dtests=true "-Db_sanitize=address,undefined" -Doptimization=1) ;;
-clang) dir=build-clang options+=(-Dfault=true -Dtests=true) CC=clang ;;
+asan)
+        dir=build-asan CC=clang
+        options+=(-Dfault=true -Dtests=true -Dfuzz=true "-Db_sanitize=address,undefined"
+                -Doptimization=1 -Db_lundef=false)
+        ;;
+coverage)
+        dir=build-coverage
+        options+=(-Dfault=true -Dtests=true -Db_coverage=true -Doptimization=0 -Dc_args=-fprofile-update=atomic)
+        ;;
 *)
         echo "build.sh: no variant '$variant'" >&2
         exit 2
@@ -31,7 +38,7 @@ list=$(
         echo "${options[*]} $CC"
         find src -name meson.build -o -path src/main.c -o -path src/base/banned.h | sort
         if [ "$dir" != build ]; then
-                find tests -name 'test_*.c' -o -path 'tests/lib/*.c' | sort
+                find tests -name 'test_*.c' -o -name 'fuzz_*.c' -o -path 'tests/lib/*.c' | sort
         fi
 )
 log=$(mktemp)

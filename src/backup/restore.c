@@ -28,10 +28,11 @@ static bool no_such_content(const RestoreRequest *request, Err *err) {
         return err_hint(err, "`belay backup show` lists its contents.");
 }
 
-static bool load_set(const RestoreRequest *request, Set *ret, Err *err) {
+/* `whole`: with the second pass. Of a proven first pass alone a copy can be made, but nothing put back. */
+static bool load_set(const RestoreRequest *request, bool whole, Set *ret, Err *err) {
         if (!store_load(request->store, request->service, request->backup, ret, err))
                 return false;
-        if (ret->pass < 2)
+        if (ret->pass < (whole ? 2 : 1))
                 return err_fail(
                         err, ERR_CORRUPT, "backup '%s' was never completed", request->backup);
         if (request->only && !set_item(ret, request->only))
@@ -167,7 +168,7 @@ bool restore_prepare(const RestoreRequest *request, Err *err) {
         Extraction x = {.set = &set, .keep_setuid = request->keep_setuid, .watch = &request->watch};
         if (!notes_are_ours(request, err) || !place_load(request->note_dir, &noted, err))
                 return false;
-        if (salvage ? !salvage_places(request, &places, err) : !load_set(request, &set, err))
+        if (salvage ? !salvage_places(request, &places, err) : !load_set(request, true, &set, err))
                 return err_context(err, "preparing the restore of '%s'", request->backup);
         if (!salvage)
                 set_places(&set, request, &places);
@@ -338,7 +339,7 @@ static bool must_be_empty(const char *dir, Err *err) {
 bool restore_to(const RestoreRequest *request, const char *dir, Err *err) {
         scoped(set_done) Set set = {0};
         Extraction x = {.set = &set, .keep_setuid = request->keep_setuid, .watch = &request->watch};
-        if (!must_be_empty(dir, err) || !load_set(request, &set, err) || !dir_make(dir, err))
+        if (!must_be_empty(dir, err) || !load_set(request, false, &set, err) || !dir_make(dir, err))
                 return false;
         for (size_t i = 0; i < set.n_items; i++) {
                 const SetItem *item = &set.items[i];

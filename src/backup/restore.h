@@ -57,7 +57,8 @@ typedef enum RestoreStage {
 } RestoreStage;
 bool restore_stage(const RestoreRequest *request, RestoreStage *ret, Err *err);
 
-/* Extracts below `dir` (absent or empty), each content under its slug; verified the same way. */
+/* Extracts below `dir` (absent or empty), each content under its slug; verified the same way. A partial backup whose
+ * first pass is proven is enough. */
 bool restore_to(const RestoreRequest *request, const char *dir, Err *err);
 
 #endif

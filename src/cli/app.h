@@ -20,6 +20,7 @@ typedef enum Opt {
         OPT_PLAN,
         OPT_NO_BACKUP,
         OPT_NO_MIGRATIONS,
+        OPT_NO_REHEARSAL,
         OPT_ACCEPT_BREAKING,
         OPT_ACCEPT_UNHEALTHY,
         OPT_ALLOW_DOWNGRADE,

@@ -13,6 +13,7 @@ const OptInfo option_infos[OPT_COUNT] = {
         [OPT_PLAN] = {"plan", 0, "ID", "only if the plan is still the one shown under this id"},
         [OPT_NO_BACKUP] = {"no-backup", 0, NULL, "take no backup: undo is then revert only"},
         [OPT_NO_MIGRATIONS] = {"no-migrations", 0, NULL, "do not run pending migrations"},
+        [OPT_NO_REHEARSAL] = {"no-rehearsal", 0, NULL, "do not try it on a copy first"},
         [OPT_ACCEPT_BREAKING] = {"accept-breaking", 0, NULL,
                 "go to a version that may break what uses it"},
         [OPT_ACCEPT_UNHEALTHY] = {"accept-unhealthy", 0, NULL,

@@ -10,6 +10,7 @@
 #include "cli/table.h"
 #include "platform/fault.h"
 #include "runtime/runtime.h"
+#include "update/rehearsal.h"
 #include "update/runner.h"
 
 #ifndef BELAY_VERSION
@@ -76,6 +77,13 @@ int verb_runner(App *app) {
         if (!app_state(app, &err))
                 return app_fail(app, &err);
         return runner_main(&app->state);
+}
+
+int verb_rehearsal(App *app) {
+        scoped(err_clear) Err err = {0};
+        if (!app_state(app, &err))
+                return app_fail(app, &err);
+        return rehearsal_main(&app->state);
 }
 
 int verb_keeper(App *app) {

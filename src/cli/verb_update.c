@@ -27,6 +27,7 @@ static bool read_options(const App *app, Options *ret, Err *err) {
         *ret = (Options){
                 .no_backup = has(app, OPT_NO_BACKUP),
                 .no_migrations = has(app, OPT_NO_MIGRATIONS),
+                .no_rehearsal = has(app, OPT_NO_REHEARSAL),
                 .accept_breaking = has(app, OPT_ACCEPT_BREAKING),
                 .accept_unhealthy = has(app, OPT_ACCEPT_UNHEALTHY),
                 .allow_downgrade = force || has(app, OPT_ALLOW_DOWNGRADE),
@@ -326,6 +327,20 @@ static int run_planned(App *app, const Wanted *wanted) {
 int verb_update(App *app) {
         return run_planned(
                 app, &(Wanted){.make = plan_update, .what = "update", .version = operand(app, 1)});
+}
+
+/* It interrupts nothing and discards nothing: there is nothing to ask. */
+int verb_rehearse(App *app) {
+        scoped(err_clear) Err err = {0};
+        scoped(world_done) World world = {0};
+        scoped(plan_done) Plan plan = {0};
+        const Wanted wanted = {
+                .make = plan_rehearse, .what = "rehearse", .version = operand(app, 1)};
+        if (!has(app, OPT_DRY_RUN))
+                return run_unasked(app, &wanted);
+        if (!make_plan(app, wanted.make, wanted.version, &world, &plan, &err))
+                return app_fail(app, &err);
+        return show_plan(app, &world, &plan);
 }
 
 static const char *rollback_target(App *app, Err *err) {

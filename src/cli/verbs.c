@@ -9,6 +9,7 @@ static const Opt update_options[] = {
         OPT_PLAN,
         OPT_NO_BACKUP,
         OPT_NO_MIGRATIONS,
+        OPT_NO_REHEARSAL,
         OPT_ACCEPT_BREAKING,
         OPT_ACCEPT_UNHEALTHY,
         OPT_ALLOW_DOWNGRADE,
@@ -30,6 +31,7 @@ static const Opt plan_options[] = {
         OPT_EXIT_CODE,
         OPT_NO_BACKUP,
         OPT_NO_MIGRATIONS,
+        OPT_NO_REHEARSAL,
         OPT_ACCEPT_BREAKING,
         OPT_ACCEPT_UNHEALTHY,
         OPT_ALLOW_DOWNGRADE,
@@ -37,6 +39,21 @@ static const Opt plan_options[] = {
         OPT_REINSTALL,
         OPT_FORCE,
         OPT_ANY_TIME,
+        OPT_FIX,
+        OPT_COUNT,
+};
+
+static const Opt rehearse_options[] = {
+        OPT_NO_MIGRATIONS,
+        OPT_ACCEPT_BREAKING,
+        OPT_ACCEPT_UNHEALTHY,
+        OPT_ALLOW_DOWNGRADE,
+        OPT_EVEN_IF_BAD,
+        OPT_REINSTALL,
+        OPT_FORCE,
+        OPT_DETACH,
+        OPT_WAIT_LOCK,
+        OPT_DRY_RUN,
         OPT_FIX,
         OPT_COUNT,
 };
@@ -87,6 +104,8 @@ const Verb verbs[] = {
         {"plan", "[SERVICE [VERSION]]", "what an update would do; changes nothing", 0, 2,
                 plan_options, verb_plan, false},
         {"update", "[SERVICE [VERSION]]", "do it", 0, 2, update_options, verb_update, false},
+        {"rehearse", "[SERVICE [VERSION]]", "do it on a copy; the service is not touched", 0, 2,
+                rehearse_options, verb_rehearse, false},
         {"rollback", "[SERVICE]", "back to the version before, with its data where needed", 0, 1,
                 rollback_options, verb_rollback, false},
         {"resume", "[RUN]", "finish an interrupted run, or follow one that goes on", 0, 1,
@@ -133,6 +152,7 @@ const Verb verbs[] = {
         {"__complete", "", "what a shell asks at a press of the tabulator", 0, 1000, NULL,
                 verb_complete, true},
         {"runner", "", "executes one run", 0, 0, NULL, verb_runner, true},
+        {"rehearsal", "", "the inside of a rehearsal", 0, 0, NULL, verb_rehearsal, true},
         {"keeper", "", "keeps one service", 0, 0, OPTS(OPT_SERVICE), verb_keeper, true},
 };
 

@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <grp.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +57,12 @@ enum {
         O_LOG,
         O_REPLACE,
         O_HOLD,
-        O_NULL
+        O_NULL,
+        O_PRIVATE,
+        O_AT,
+        O_OVERLAY,
+        O_BIND,
+        O_EMPTY
 };
 
 static const struct option names[] = {
@@ -71,6 +77,11 @@ static const struct option names[] = {
         {"replace", no_argument, NULL, O_REPLACE},
         {"hold", no_argument, NULL, O_HOLD},
         {"stdin-null", no_argument, NULL, O_NULL},
+        {"private", no_argument, NULL, O_PRIVATE},
+        {"at", required_argument, NULL, O_AT},
+        {"overlay", required_argument, NULL, O_OVERLAY},
+        {"bind", required_argument, NULL, O_BIND},
+        {"empty", no_argument, NULL, O_EMPTY},
         {NULL, 0, NULL, 0},
 };
 
@@ -91,8 +102,26 @@ static bool read_number_option(int name, Options *o) {
         return true;
 }
 
+/* --at begins a place, the next option says what is there. */
+static bool read_place_option(int name, Options *o) {
+        if (name == O_AT) {
+                if (o->n_places == SEAL_MAX)
+                        return false;
+                o->places[o->n_places++] = (SealPlace){.kind = SEAL_EMPTY, .at = optarg};
+                return true;
+        }
+        if (o->n_places == 0 || o->places[o->n_places - 1].from)
+                return false;
+        SealPlace *place = &o->places[o->n_places - 1];
+        place->kind = name == O_OVERLAY ? SEAL_OVERLAY : name == O_BIND ? SEAL_BIND : SEAL_EMPTY;
+        place->from = name == O_EMPTY ? NULL : optarg;
+        return true;
+}
+
 static bool read_option(int name, Options *o, unsigned *seen) {
         *seen |= 1u << name;
+        if (name >= O_AT && name <= O_EMPTY)
+                return read_place_option(name, o);
         switch (name) {
         case O_GROUPS:
                 return read_groups(optarg, o);
@@ -111,6 +140,9 @@ static bool read_option(int name, Options *o, unsigned *seen) {
         case O_NULL:
                 o->stdin_null = true;
                 return true;
+        case O_PRIVATE:
+                o->private = true;
+                return true;
         default:
                 return name != '?' && read_number_option(name, o);
         }
@@ -124,7 +156,8 @@ static bool read_options(int argc, char **argv, Options *o) {
         o->as_user = seen & 1u << O_UID;
         o->argv = argv + optind;
         bool user_whole = o->as_user == ((seen & 1u << O_GID) != 0);
-        return optind < argc && user_whole && (!o->hold || o->status_fd >= 0);
+        return optind < argc && user_whole && (!o->hold || o->status_fd >= 0) &&
+               (o->n_places == 0 || o->private) && !(o->private && o->replace);
 }
 
 /* -- becoming the program ----------------------------------------------------------------- */
@@ -214,14 +247,25 @@ static void restore_signals(void) {
         sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Seen from a process namespace of its own, its parent has no number; the socket tells of its death. */
+static bool is_orphan(const Options *o, pid_t guardian) {
+        struct pollfd at = {.fd = o->status_fd, .events = POLLRDHUP};
+        if (!o->private)
+                return getppid() != guardian;
+        return o->status_fd >= 0 && poll(&at, 1, 0) == 1;
+}
+
 int become(const Options *o, pid_t guardian) {
         restore_signals();
         if (!open_streams(o))
                 return not_started(o, "log");
+        const char *failed = o->private ? seal(o) : NULL;
+        if (failed)
+                return not_started(o, failed);
         if (!change_user(o))
                 return not_started(o, "user");
         /* After the change of user, which clears it. */
-        if (guardian && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != guardian))
+        if (guardian && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || is_orphan(o, guardian)))
                 return EXIT_ORPHAN;
         if (o->directory && chdir(o->directory) < 0)
                 return not_started(o, "chdir");

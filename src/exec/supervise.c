@@ -143,6 +143,10 @@ int supervise(const Options *options) {
         if (options->parent && getppid() != options->parent)
                 return EXIT_ORPHAN;
         pid_t self = getpid();
+        if (options->private && !seal_before_fork(options)) {
+                report(options, "error", errno, "users");
+                return EXIT_NOT_STARTED;
+        }
         s.program = fork();
         if (s.program == 0)
                 _exit(become(options, self));

@@ -32,7 +32,7 @@ static const Choice rollback_data[] = {
 static const Choice rehearsals[] = {
         {"auto", REHEARSE_AUTO, NULL},
         {"never", REHEARSE_NEVER, NULL},
-        {"always", REHEARSE_ALWAYS, "rehearsal, which 'rehearse: always' asks for"},
+        {"always", REHEARSE_ALWAYS, NULL},
         {NULL, 0, NULL},
 };
 

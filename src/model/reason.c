@@ -56,6 +56,7 @@ static const ReasonKind kinds[REASON_COUNT] = {
         [REASON_MIGRATIONS] = {"migrations", NULL, ERR_REFUSED},
         [REASON_MIGRATION_CHANGED] = {"migration-changed", "--no-migrations", ERR_REFUSED},
         [REASON_NOT_UNDOABLE] = {"not-undoable", "--no-migrations", ERR_REFUSED},
+        [REASON_NO_REHEARSAL] = {"no-rehearsal", "--no-rehearsal", ERR_REFUSED},
         [REASON_REFUSED] = {"refused", NULL, ERR_REFUSED},
 };
 

@@ -78,6 +78,7 @@ typedef enum ReasonCode {
         REASON_MIGRATIONS,
         REASON_MIGRATION_CHANGED,
         REASON_NOT_UNDOABLE,
+        REASON_NO_REHEARSAL,
         REASON_REFUSED, /* looked and says no; what has no code of its own */
         REASON_COUNT
 } ReasonCode;

@@ -30,6 +30,12 @@ static bool not_executed(const ChildRun *run, Err *err) {
         if (str_equal(run->error_step, "user"))
                 return err_fail_errno(err, ERR_TOOL, run->error, "starting %s as user %u",
                         child->what, child->uid);
+        if (child->seal && !str_equal(run->error_step, "exec")) {
+                err_fail_errno(err, ERR_REFUSED, run->error,
+                        "isolating %s from this machine (step '%s')", child->what, run->error_step);
+                return err_hint(err, "It needs namespaces and overlays of the kernel, which root "
+                                     "has where no container or policy takes them away.");
+        }
         if (!str_equal(run->error_step, "exec"))
                 return err_fail_errno(err, ERR_TOOL, run->error, "starting %s", child->what);
         if (run->error == ENOENT && !by_path) {

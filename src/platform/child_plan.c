@@ -97,6 +97,20 @@ static bool add_user(const Child *child, Strv *argv, Err *err) {
         return true;
 }
 
+static void add_seal(const Seal *seal, Strv *argv) {
+        static const char *const kinds[] = {
+                [SEAL_OVERLAY] = "--overlay", [SEAL_BIND] = "--bind", [SEAL_EMPTY] = "--empty"};
+        if (!seal)
+                return;
+        strv_add(argv, "--private");
+        for (size_t i = 0; i < seal->n; i++) {
+                strv_addf(argv, "--at=%s", seal->places[i].at);
+                strv_addf(argv, "%s%s%s", kinds[seal->places[i].kind],
+                        seal->places[i].from ? "=" : "",
+                        seal->places[i].from ? seal->places[i].from : "");
+        }
+}
+
 bool child_plan(const Child *child, ChildPlan *ret, Err *err) {
         scoped(strv_freep) Strv argv = NULL;
         strv_push(&argv, process_helper_path());
@@ -109,6 +123,7 @@ bool child_plan(const Child *child, ChildPlan *ret, Err *err) {
                 strv_addf(&argv, "--chdir=%s", child->directory);
         if (!add_user(child, &argv, err))
                 return false;
+        add_seal(child->seal, &argv);
         strv_add(&argv, "--");
         for (size_t i = 0; child->argv[i]; i++)
                 strv_add(&argv, child->argv[i]);

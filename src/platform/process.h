@@ -45,6 +45,19 @@ typedef struct Cancel {
         volatile int requested;
 } Cancel;
 
+/* Namespaces of its own, in which a program can change nothing of this machine (exec/exec.h, --private). */
+typedef enum SealKind { SEAL_OVERLAY, SEAL_BIND, SEAL_EMPTY } SealKind;
+enum { SEAL_PLACES_MAX = 64 };
+typedef struct SealPlace {
+        SealKind kind;
+        const char *at;   /* in the program's eyes */
+        const char *from; /* the overlay's base, what is bound there; NULL for SEAL_EMPTY */
+} SealPlace;
+typedef struct Seal {
+        const SealPlace *places; /* in the order in which they are laid out */
+        size_t n;
+} Seal;
+
 typedef struct Child {
         char *const *argv;     /* NULL-terminated; argv[0] found in PATH */
         const char *directory; /* NULL: Belay's own */
@@ -60,6 +73,8 @@ typedef struct Child {
         const char *log_path; /* both outputs are also appended here as they come, or NULL; a full
                                     * disk does not end the program: the log then misses what follows */
         const Cancel *cancel; /* may be NULL */
+        /* NULL: it runs like any other. The seal failing is ERR_REFUSED, and nothing has run. */
+        const Seal *seal;
         /* Called once with the identity of the program itself, which does not run its first instruction
          * before this returns: for what must be journaled (migrations); may be NULL. */
         void (*started)(void *context, const ProcessId *id);

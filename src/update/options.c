@@ -19,6 +19,7 @@ static const OptionName names[] = {
         {"even_if_bad", offsetof(Options, even_if_bad)},
         {"reinstall", offsetof(Options, reinstall)},
         {"fix", offsetof(Options, fix)},
+        {"no_rehearsal", offsetof(Options, no_rehearsal)},
         {"revert", offsetof(Options, revert)},
         {"restore", offsetof(Options, restore)},
         {"any_time", offsetof(Options, any_time)},

@@ -9,7 +9,7 @@
 
 typedef struct Options {
         bool no_backup, no_migrations, accept_breaking, accept_unhealthy, allow_downgrade,
-                even_if_bad, reinstall, fix;
+                even_if_bad, reinstall, fix, no_rehearsal;
         bool revert, restore; /* rollback: --revert, --restore */
         bool any_time;        /* although no window is open, or a freeze is on */
         bool in_window;       /* begin when a window opens */

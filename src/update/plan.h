@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "engine/engine.h"
 #include "model/reason.h"
+#include "update/preflight.h"
 #include "update/world.h"
 
 typedef struct PlanLine {
@@ -47,6 +48,8 @@ void plan_done(Plan *plan);
  * also when Belay looked and says no: then plan->reasons say why, here and below (plan_ok). False: it could
  * not look. */
 bool plan_update(World *world, const char *wanted, Plan *ret, Err *err);
+/* The plan of doing it on a copy, and nothing else. */
+bool plan_rehearse(World *world, const char *wanted, Plan *ret, Err *err);
 /* The plan of a rollback to the previous version (or `wanted`). */
 bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err);
 /* The plan of putting a backup's data back under the version that runs (or the backup's own). */
@@ -63,5 +66,7 @@ void plan_drop_lines(Plan *plan);
 void plan_add(Plan *plan, const Step *step, char *instance, char *text, const char *undo);
 void plan_note(Plan *plan, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void plan_seal(Plan *plan, const World *world); /* computes the id */
+/* The line of the rehearsal, or why there is none: as a note, or as a reason when it must be (plan_rehearse.c). */
+bool plan_add_rehearsal(World *world, Plan *plan, Preflight *preflight, Err *err);
 
 #endif

@@ -169,8 +169,6 @@ static void add_notes(Plan *plan, World *world, const Preflight *preflight, bool
                 strv_add(&plan->notes, preflight->warnings[i]);
         for (size_t i = 0; world->service->warnings && world->service->warnings[i]; i++)
                 strv_add(&plan->notes, world->service->warnings[i]);
-        if (world->service->rehearse == REHEARSE_AUTO)
-                plan_note(plan, "not rehearsed: this build cannot rehearse a process service");
         if (world->options.no_migrations && preflight->migrations.n)
                 plan_note(plan, "migrations are left out (--no-migrations)");
         if (with_backup && world->service->backup.n_contents == 0)
@@ -250,13 +248,28 @@ static bool nothing_to_do(Plan *plan, const World *world) {
         return true;
 }
 
-static bool lay_out_update(World *world, Plan *plan, Preflight *preflight, Err *err) {
-        bool with_backup = !world->options.no_backup;
+/* All that happens while the old version serves untouched. */
+static bool lay_out_live(World *world, Plan *plan, Preflight *preflight, Err *err) {
         plan_add(plan, &step_preflight, NULL, str_format("preflight: %u points", preflight->points),
                 NULL);
         add_fetch_lines(plan, world);
-        if (with_backup)
+        if (!world->options.no_backup)
                 add_backup_lines(plan, world);
+        return plan_add_rehearsal(world, plan, preflight, err);
+}
+
+static bool lay_out_rehearsal(World *world, Plan *plan, Preflight *preflight, Err *err) {
+        if (!lay_out_live(world, plan, preflight, err))
+                return false;
+        plan_add(plan, &step_leave, NULL, str_copy("remove the copy and its backup"), NULL);
+        add_notes(plan, world, preflight, true);
+        return true;
+}
+
+static bool lay_out_update(World *world, Plan *plan, Preflight *preflight, Err *err) {
+        bool with_backup = !world->options.no_backup;
+        if (!lay_out_live(world, plan, preflight, err))
+                return false;
         add_stop_lines(plan, world, with_backup);
         if (!add_place_lines(plan, world, err))
                 return false;
@@ -293,16 +306,16 @@ static bool aim(World *world, const char *wanted, Plan *plan, Err *err) {
                 return false;
         release_copy(&plan->from, &world->from);
         release_copy(&plan->to, &world->to);
-        set_title(plan, world, "");
+        set_title(plan, world, plan->story == &rehearse_story ? " (rehearsal)" : "");
         return true;
 }
 
-bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
+typedef bool (*LayOut)(World *world, Plan *plan, Preflight *preflight, Err *err);
+
+static bool plan_forward(World *world, const char *wanted, LayOut lay_out, Plan *plan, Err *err) {
         scoped(preflight_done) Preflight preflight = {0};
         scoped(err_clear) Err why = {0};
         bool stop = false;
-        Plan *plan = ret;
-        *plan = (Plan){.story = &update_story};
         if (!look_for_obstacles(world, plan, &stop, err) || stop)
                 return stop;
         if (!aim(world, wanted, plan, &why))
@@ -311,12 +324,21 @@ bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
                 return true;
         if (!world->source->fetch(&world->source_at, &world->to, &why) ||
                 !preflight_look(world, true, &preflight, &why) ||
-                !keep_preflight(world, &preflight) ||
-                !lay_out_update(world, plan, &preflight, &why))
+                !keep_preflight(world, &preflight) || !lay_out(world, plan, &preflight, &why))
                 return end_blocked(plan, &preflight, &why) || (err_move(err, &why), false);
         reasons_move(&plan->reasons, &preflight.reasons);
         plan_seal(plan, world);
         return true;
+}
+
+bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
+        *ret = (Plan){.story = &update_story};
+        return plan_forward(world, wanted, lay_out_update, ret, err);
+}
+
+bool plan_rehearse(World *world, const char *wanted, Plan *ret, Err *err) {
+        *ret = (Plan){.story = &rehearse_story};
+        return plan_forward(world, wanted, lay_out_rehearsal, ret, err);
 }
 
 /* -- rollback -- */

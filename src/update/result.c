@@ -34,6 +34,28 @@ static const char *salvage_of(const Run *run) {
         return seen && str_equal(js_str(seen, "data"), "restored") ? js_str(seen, "salvage") : NULL;
 }
 
+static void add_time(Str *out, const json_t *seen, const char *key, const char *what) {
+        int64_t ms = js_int(seen, key, -1);
+        if (ms < 0)
+                return;
+        scoped(free_str) char *text = duration_text(ms);
+        str_addf(out, "%s%s %s", out->len ? ", " : "", what, text);
+}
+
+static void rehearsed(Str *out, const World *world, const Run *run) {
+        const StepRecord *step = run_state_step(&run->state, "rehearse", NULL);
+        scoped(str_done) Str times = {0};
+        add_time(&times, step ? step->observed : NULL, "restore_ms", "the copy");
+        add_time(&times, step ? step->observed : NULL, "migrate_ms", "migrate");
+        add_time(&times, step ? step->observed : NULL, "start_ms", "start");
+        add_time(&times, step ? step->observed : NULL, "verify_ms", "verify");
+        str_addf(out,
+                "%s %s works on a copy (%s).\n  Nothing was changed and nothing is left of it. Run "
+                "it: belay update %s %s",
+                world->service->name, world->to.version, times.text ? times.text : "",
+                world->service->name, world->to.version);
+}
+
 static void succeeded(Str *out, const World *world, const Run *run, const RunOutcome *outcome) {
         const char *name = world->service->name;
         const StepRecord *verify = run_state_step(&run->state, "verify", NULL);
@@ -164,7 +186,10 @@ char *result_text(const World *world, const RunOutcome *outcome) {
                 return str_copy("");
         switch (outcome->end) {
         case RUN_SUCCEEDED:
-                succeeded(&out, world, &run, outcome);
+                if (str_equal(run_kind(&run), "rehearse"))
+                        rehearsed(&out, world, &run);
+                else
+                        succeeded(&out, world, &run, outcome);
                 break;
         case RUN_ROLLED_BACK:
                 rolled_back(&out, world, &run);

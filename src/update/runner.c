@@ -146,6 +146,8 @@ static bool make_plan(Runner *runner, Err *err) {
                    *version = js_str(runner->request, "version");
         if (str_equal(what, "update"))
                 return plan_update(world, version, &runner->plan, err);
+        if (str_equal(what, "rehearse"))
+                return plan_rehearse(world, version, &runner->plan, err);
         if (str_equal(what, "rollback"))
                 return plan_rollback(world, version, &runner->plan, err);
         return plan_restore(world, js_str(runner->request, "backup"),

@@ -8,6 +8,7 @@
  *     // follow runs/<started.run>/events until its "end", or until started.process is dead
  *
  * Requests: {"do":"update","manifest":PATH,"version":TEXT?,"plan":ID?,"options":{...}}
+ *           {"do":"rehearse", the same}
  *           {"do":"rollback","manifest":PATH,"version":TEXT?,"options":{...}}
  *           {"do":"restore","manifest":PATH,"backup":ID,"only":NAME?,"options":{...}}
  *           {"do":"recover","run":N,"wish":"finish"|"undo"|"accept"}

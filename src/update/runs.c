@@ -136,6 +136,12 @@ const StepRecord *run_failed_step(const RunState *state) {
         return NULL;
 }
 
+static const char *done_by_hand(const char *kind) {
+        if (str_equal(kind, "rehearse"))
+                return "rehearsed";
+        return str_equal(kind, "rollback") ? "rolled back by hand" : "restored";
+}
+
 const char *run_end_text(RunEnd end, const char *kind) {
         static const char *const texts[] = {
                 [RUN_OPEN] = "open",
@@ -145,7 +151,7 @@ const char *run_end_text(RunEnd end, const char *kind) {
                 [RUN_NEEDS_PERSON] = "needs a person",
         };
         if (end == RUN_SUCCEEDED && !str_equal(kind, "update"))
-                return str_equal(kind, "rollback") ? "rolled back by hand" : "restored";
+                return done_by_hand(kind);
         return texts[end];
 }
 

@@ -14,6 +14,7 @@ extern const Step step_stop, step_start;                                   /* st
 extern const Step step_config, step_place;                                 /* step_place.c */
 extern const Step step_migrate, step_migrate_after;                        /* step_migrate.c */
 extern const Step step_verify, step_monitor, step_verify_old, step_remember_bad; /* step_verify.c */
+extern const Step step_rehearse, step_leave;         /* step_rehearse.c */
 extern const Step step_prepare_data, step_swap_data; /* step_restore.c */
 
 /* Which way back (decide.c); the same for all stories. */

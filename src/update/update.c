@@ -14,6 +14,7 @@ static const Step *const steps[] = {
         &step_build,     /* make of it what can run: install, build */
         &step_backup,    /* first pass, live */
         &step_prove,     /* every byte read back; without it nothing is touched */
+        &step_rehearse,  /* all of what follows, on a copy */
         &step_reserve,   /* rolling back works on a full disk, too */
         /* ---- ARM: from here on what happens is undone, or finished ---- */
         &step_stop,        /* the service stops ... */
@@ -50,7 +51,8 @@ const Story update_story = {
 };
 
 const Story *story_of(const char *kind) {
-        static const Story *const stories[] = {&update_story, &rollback_story, &restore_story};
+        static const Story *const stories[] = {
+                &update_story, &rollback_story, &restore_story, &rehearse_story};
         for (size_t i = 0; i < COUNT_OF(stories); i++)
                 if (str_equal(stories[i]->kind, kind))
                         return stories[i];

@@ -546,7 +546,6 @@ static const Case lacking[] = {
                 ":5:11: this build has no check 'browser'"},
         {"check confirm", BASE "checks: [ confirm: a ]\n",
                 ":5:11: this build has no check 'confirm'"},
-        {"rehearse", BASE "rehearse: always\n", ":5:11: this build has no rehearsal"},
         {"maintain", BASE "maintain: {}\n", ":5:1: this build has no 'maintain'"},
         {"Y19 after", BASE "after: [notes]\n", ":5:1: this build has no 'after'"},
         {"notify", BASE "notify:\n", ":5:1: this build has no 'notify'"},

@@ -1,0 +1,258 @@
+#include "update/rehearsal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/own.h"
+#include "base/units.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "platform/overlay.h"
+#include "update/backups.h"
+#include "update/known.h"
+
+enum {
+        MARGIN_BYTES = 16 * 1024 * 1024,
+        MARGIN_MS = 60 * 1000,
+        PROBE_MS = 10 * 1000,
+        EVIDENCE_LINES = 5
+};
+
+void rehearsal_plan_done(RehearsalPlan *plan) {
+        free(plan->why_not);
+        *plan = (RehearsalPlan){0};
+}
+
+void rehearsal_result_done(RehearsalResult *result) {
+        json_decref(result->said);
+        *result = (RehearsalResult){0};
+}
+
+/* -- can it be done? ------------------------------------------------------------------------- */
+
+static char *needs_others(const World *world, const Preflight *preflight) {
+        const ProcessSpec *process = &world->service->process;
+        scoped(strv_freep) Strv settings = strv_copy(preflight->looking.env);
+        for (size_t i = 0; i < process->n_environment; i++)
+                strv_addf(&settings, "%s=%s", process->environment[i].name,
+                        process->environment[i].value);
+        return rehearsal_needs_others(settings);
+}
+
+/* Of files whose group this user is not in as its first, the kernel makes no copy in a namespace of the user's. */
+static char *has_other_owners(const World *world) {
+        struct stat is;
+        bool there = false;
+        const char *directory = world->service->git.directory;
+        if (geteuid() == 0 || !file_stat(directory, &is, &there, NULL) || !there ||
+                (is.st_uid == geteuid() && is.st_gid == getegid()))
+                return NULL;
+        return str_format(
+                "'%s' has another owner or group than this user, and Belay is not root", directory);
+}
+
+/* The helper without a program to run says that it was called wrongly: it has been executed, then. */
+static bool probe(const World *world, char **ret_why, Err *err) {
+        scoped(free_str) char *helper = process_helper_path();
+        char *argv[] = {helper, NULL};
+        const SealPlace place = {
+                .kind = SEAL_BIND, .at = world->state->root, .from = world->state->root};
+        const Seal seal = {.places = &place, .n = 1};
+        const Child child = {.argv = argv,
+                .what = "a rehearsal",
+                .timeout_ms = PROBE_MS,
+                .seal = &seal,
+                .mark = world->mark,
+                .cancel = world->cancel};
+        scoped(child_result_done) ChildResult result = {0};
+        scoped(err_clear) Err why = {0};
+        if (child_run(&child, &result, &why))
+                return true;
+        if (why.code == ERR_CANCELLED) {
+                err_move(err, &why);
+                return false;
+        }
+        *ret_why = str_copy(why.message);
+        return true;
+}
+
+static bool has_room(const World *world, RehearsalPlan *plan, Err *err) {
+        uint64_t there = 0, needed = plan->bytes_needed;
+        if (!disk_free(world->state->root, &there, err))
+                return false;
+        /* The backup of this run may lie on the same disk. */
+        if (str_starts(world_store(world), world->state->root))
+                needed += world->backup_plan.store_needs;
+        if (needed <= there)
+                return true;
+        scoped(free_str) char *needs = bytes_text(needed);
+        scoped(free_str) char *has = bytes_text(there);
+        plan->why_not = str_format("the copy and the backup need %s in '%s', which has %s free",
+                needs, world->state->root, has);
+        return true;
+}
+
+static void count_checks(const Service *service, RehearsalPlan *plan) {
+        for (size_t i = 0; i < service->n_checks; i++)
+                if (rehearsal_can_ask(&service->checks[i]))
+                        plan->asked++;
+                else
+                        plan->left_out++;
+}
+
+static bool find_reason(World *world, const Preflight *preflight, RehearsalPlan *plan, Err *err) {
+        scoped(rehearsal_places_done) RehearsalPlaces places = {0};
+        if (world->options.no_backup) {
+                plan->why_not = str_copy("without a backup there is nothing to make a copy of");
+                return true;
+        }
+        if (!rehearsal_find_places(world, &places, &plan->why_not, err))
+                return false;
+        if (!plan->why_not)
+                plan->why_not = needs_others(world, preflight);
+        if (!plan->why_not)
+                plan->why_not = has_other_owners(world);
+        if (!plan->why_not)
+                (void)overlay_can_write(world->state->root, &plan->why_not);
+        if (!plan->why_not && !has_room(world, plan, err))
+                return false;
+        return plan->why_not || probe(world, &plan->why_not, err);
+}
+
+bool rehearsal_look(World *world, const Preflight *preflight, RehearsalPlan *ret, Err *err) {
+        *ret = (RehearsalPlan){.bytes_needed = world->backup_plan.bytes + MARGIN_BYTES};
+        count_checks(world->service, ret);
+        if (!find_reason(world, preflight, ret, err))
+                return false;
+        ret->can = ret->why_not == NULL;
+        return true;
+}
+
+/* -- doing it -------------------------------------------------------------------------------- */
+
+static char *base_of(const World *world) {
+        return state_run_file(world->state, world->run, "rehearsal");
+}
+
+bool rehearsal_remove(const World *world, Err *err) {
+        scoped(free_str) char *base = base_of(world);
+        return tree_remove(base, err);
+}
+
+static json_t *request_of(const World *world) {
+        const Service *service = world->service;
+        json_t *request = json_object();
+        js_set_int(request, "run", world->run);
+        js_set_str(request, "manifest", service->manifest_path);
+        js_set(request, "text", json_stringn(service->manifest_text, service->manifest_bytes));
+        js_set(request, "contents", service_contents_to_json(service));
+        js_set(request, "from", release_to_json(&world->from));
+        js_set(request, "to", release_to_json(&world->to));
+        js_set(request, "options", options_to_json(&world->options));
+        return request;
+}
+
+/* All that its parts may take, one after the other. */
+static int64_t limit_of(const Service *service) {
+        int64_t limit = service->start_timeout_ms + service->stop_timeout_ms + MARGIN_MS;
+        for (size_t i = 0; i < service->n_migrations; i++)
+                limit += service->migrations[i].timeout_ms ? service->migrations[i].timeout_ms
+                                                           : MIGRATE_TIMEOUT_MS;
+        return limit;
+}
+
+/* The runner's own, but nothing that would make the copy die with a test of the runner. */
+static Strv environment_of(void) {
+        Strv environment = NULL;
+        for (char **at = environ; *at; at++)
+                if (!str_starts(*at, "BELAY_FAULT"))
+                        strv_add(&environment, *at);
+        strv_add(&environment, "BELAY_REHEARSAL=1");
+        return environment;
+}
+
+static bool run_inside(const World *world, const RehearsalCopy *copy, ChildResult *ret, Err *err) {
+        scoped(js_freep) json_t *request = request_of(world);
+        scoped(free_str) char *input = js_line(request);
+        scoped(free_str) char *program = process_own_path();
+        scoped(strv_freep) Strv environment = environment_of();
+        char *argv[] = {
+                program, (char[]){"--state"}, world->state->root, (char[]){"rehearsal"}, NULL};
+        const Seal seal = {.places = copy->seal, .n = copy->n_seal};
+        const Child child = {.argv = argv,
+                .directory = "/",
+                .environment = environment,
+                .input = input,
+                .timeout_ms = limit_of(world->service),
+                .what = "the rehearsal",
+                .mark = world->mark,
+                .cancel = world->cancel,
+                .seal = &seal};
+        return child_run(&child, ret, err);
+}
+
+/* All that it wrote is kept with the run, for whoever wants more than the last lines. */
+static void keep_output(const World *world, const json_t *said, const ChildResult *result) {
+        scoped(free_str) char *dir = world_output_dir(world);
+        scoped(free_str) char *path = path_join(dir, "rehearsal.log");
+        const char *log = js_str(said, "log");
+        scoped(free_str) char *text = str_format("%s%s", log ? log : "", result->err);
+        (void)file_write_durable(path, text, strlen(text), 0600, NULL);
+}
+
+/* What it said last, and what to make of it. */
+static bool add_evidence(const World *world, const json_t *said, Err *err) {
+        const char *log = js_str(said, "log"), *hint = js_str(said, "hint");
+        scoped(free_str) char *lines = str_last_lines(log ? log : "", EVIDENCE_LINES);
+        scoped(str_done) Str text = {0};
+        if (hint)
+                str_addf(&text, "%s\n", hint);
+        if (strstr(err->message, "Read-only file system") || (log && strstr(log, "ead-only file")))
+                str_add(&text,
+                        "It writes to a place that is neither in the service's directory nor "
+                        "around its data: only these are in the copy.\n");
+        if (str_trim(lines)[0])
+                str_addf(&text, "The log of the copy ends with:\n%s\n", str_trim(lines));
+        str_addf(&text, "More: belay logs --run %u. --no-rehearsal goes without.", world->run);
+        return err_hint(err, "%s", text.text);
+}
+
+static bool judge(const World *world, const ChildResult *result, json_t *said, Err *err) {
+        if (!said) {
+                scoped(free_str) char *lines = child_last_lines(result, 3);
+                return err_fail(err, ERR_TOOL, "the rehearsal ended without a word (exit %d): %s",
+                        result->exit_status, lines);
+        }
+        const char *part = js_str(said, "part"), *message = js_str(said, "message");
+        if (js_bool(said, "ok", false))
+                return true;
+        err_fail(err, ERR_ANSWER_NO, "on the copy, %s failed: %s", part ? part : "it",
+                message ? message : "no reason was given");
+        return add_evidence(world, said, err);
+}
+
+static void read_times(const json_t *said, RehearsalResult *ret) {
+        ret->migrate_ms = js_int(said, "migrate_ms", -1);
+        ret->start_ms = js_int(said, "start_ms", -1);
+        ret->verify_ms = js_int(said, "verify_ms", -1);
+}
+
+bool rehearsal_run(World *world, const char *backup, RehearsalResult *ret, Err *err) {
+        scoped(rehearsal_copy_done) RehearsalCopy copy = {0};
+        scoped(child_result_done) ChildResult result = {0};
+        scoped(free_str) char *base = base_of(world);
+        *ret = (RehearsalResult){.migrate_ms = -1, .start_ms = -1, .verify_ms = -1};
+        int64_t began = clock_now_ms();
+        if (!tree_remove(base, err) || !rehearsal_copy(world, base, backup, &copy, err))
+                return false;
+        ret->restore_ms = clock_now_ms() - began;
+        if (!run_inside(world, &copy, &result, err))
+                return false;
+        ret->made = true;
+        ret->said = js_parse(result.out, strlen(result.out), "the rehearsal's answer", NULL);
+        keep_output(world, ret->said, &result);
+        read_times(ret->said, ret);
+        return judge(world, &result, ret->said, err);
+}

@@ -1,0 +1,266 @@
+/*
+ * The inside of a rehearsal: process 1 of namespaces of its own, with the service's paths and port, in which
+ * everything may be changed and nothing lasts. What it starts ends with it.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/own.h"
+#include "config/config.h"
+#include "manifest/manifest.h"
+#include "model/redact.h"
+#include "platform/clock.h"
+#include "platform/fault.h"
+#include "platform/file.h"
+#include "update/known.h"
+#include "update/log_tail.h"
+#include "update/rehearsal.h"
+#include "update/settings.h"
+#include "update/steps.h"
+
+enum { REQUEST_MAX = 8 * 1024 * 1024, LOG_LINES = 200 };
+
+typedef struct Inside {
+        const State *state;
+        json_t *request;
+        World world;
+        int64_t migrate_ms, start_ms, verify_ms;
+        ChecksOutcome outcome;
+} Inside;
+
+static void inside_done(Inside *inside) {
+        checks_outcome_done(&inside->outcome);
+        world_done(&inside->world);
+        json_decref(inside->request);
+}
+
+/* -- what is rehearsed ----------------------------------------------------------------------- */
+
+static bool read_request(Inside *inside, Err *err) {
+        scoped(str_done) Str text = {0};
+        char bytes[4096];
+        ssize_t n;
+        while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0 && text.len < REQUEST_MAX)
+                str_add_n(&text, bytes, (size_t)n);
+        inside->request = js_parse(text.text ? text.text : "", text.len, "the request", err);
+        return inside->request != NULL;
+}
+
+static void add_environment(Service *service) {
+        const Pair told = {str_copy("BELAY_REHEARSAL"), str_copy("1")};
+        ProcessSpec *process = &service->process;
+        PUSH(process->environment, process->n_environment, told);
+}
+
+static bool open_world(Inside *inside, Err *err) {
+        const json_t *request = inside->request;
+        const char *path = js_str(request, "manifest"), *text = js_str(request, "text");
+        Service *service = NULL;
+        if (!path || !text)
+                return err_fail(err, ERR_BUG, "the request names no manifest");
+        if (!manifest_parse(path, text, strlen(text), &service, err))
+                return false;
+        service_contents_from_json(service, js_get(request, "contents"));
+        add_environment(service);
+        World *world = &inside->world;
+        if (!world_open(inside->state, service, world, err))
+                return false;
+        release_from_json(js_get(request, "from"), &world->from);
+        release_from_json(js_get(request, "to"), &world->to);
+        world->options = options_from_json(js_get(request, "options"));
+        world_set_run(world, (unsigned)js_int(request, "run", 1));
+        return true;
+}
+
+/* -- its parts, in their order --------------------------------------------------------------- */
+
+/* The live service's sidecars show through where the copy has none, and belong to another file. */
+static bool forget_sidecars(Inside *inside, Err *err) {
+        static const char *const sidecars[] = {"-wal", "-shm", "-journal"};
+        const BackupSpec *spec = &inside->world.service->backup;
+        for (size_t i = 0; i < spec->n_contents; i++)
+                for (size_t k = 0; k < COUNT_OF(sidecars); k++) {
+                        scoped(free_str) char *path =
+                                str_format("%s%s", spec->contents[i].path, sidecars[k]);
+                        if (spec->contents[i].kind == CONTENT_SQLITE && !file_unlink(path, err))
+                                return false;
+                }
+        return true;
+}
+
+static bool set_configuration(Inside *inside, Err *err) {
+        World *world = &inside->world;
+        scoped(settings_done) Settings settings = {0};
+        scoped(free_str) char *undo = world_undo_file(world, "env");
+        scoped(js_freep) json_t *facts = json_object();
+        if (!config_wanted(&world->service->configuration))
+                return true;
+        if (!settings_expand(world, &world->to, &settings, err))
+                return false;
+        settings.change.undo_path = undo;
+        return config_prepare(&settings.change, facts, err) && config_apply(facts, err);
+}
+
+static bool place(Inside *inside, Err *err) {
+        const World *world = &inside->world;
+        scoped(js_freep) json_t *facts = json_object();
+        return world->source->place_facts(&world->source_at, &world->to, facts, err) &&
+               world->source->place(&world->source_at, facts, err);
+}
+
+/* A step of a person cannot be rehearsed; those behind it can. */
+static bool is_due(const Migration *migration, bool after_start) {
+        return migration->spec->after_start == after_start && migration_pending(migration) &&
+               migration->spec->kind != MIGRATION_MANUAL;
+}
+
+static bool run_migrations(Inside *inside, bool after_start, Err *err) {
+        const World *world = &inside->world;
+        scoped(looking_done) Looking looking = {0};
+        scoped(migration_list_done) MigrationList list = {0};
+        scoped(free_str) char *output = world_output_dir(world);
+        scoped(strv_freep) Strv extra = NULL;
+        if (world->options.no_migrations || !world->service->n_migrations)
+                return true;
+        strv_addf(&extra, "BELAY_VERSION=%s", world->to.version);
+        strv_addf(&extra, "BELAY_PREVIOUS_VERSION=%s",
+                world->from.version ? world->from.version : "");
+        strv_add(&extra, "BELAY_REHEARSAL=1");
+        if (!looking_open(world, &world->to, &looking, err))
+                return false;
+        MigrateContext context = looking_migrate(world, &looking);
+        context.output_dir = output;
+        context.extra = extra;
+        if (!migrate_list(&context, NULL, &list, err))
+                return false;
+        for (size_t i = 0; i < list.n; i++) {
+                scoped(migrate_result_done) MigrateResult result = {0};
+                if (is_due(&list.items[i], after_start) &&
+                        !migrate_run(&context, &list.items[i], &result, err))
+                        return false;
+        }
+        return true;
+}
+
+static bool migrate(Inside *inside, Err *err) {
+        int64_t began = clock_now_ms();
+        bool done = run_migrations(inside, false, err);
+        inside->migrate_ms = clock_now_ms() - began;
+        return done;
+}
+
+static bool start(Inside *inside, Err *err) {
+        int64_t began = clock_now_ms();
+        bool done = start_release(&inside->world, &inside->world.to, err);
+        inside->start_ms = clock_now_ms() - began;
+        return done;
+}
+
+static bool migrate_after(Inside *inside, Err *err) {
+        int64_t began = clock_now_ms();
+        bool done = run_migrations(inside, true, err);
+        inside->migrate_ms += clock_now_ms() - began;
+        return done;
+}
+
+static Strv checks_to_ask(const Service *service) {
+        Strv titles = NULL;
+        strv_add(&titles, ""); /* none is no reason to ask all */
+        for (size_t i = 0; i < service->n_checks; i++)
+                if (rehearsal_can_ask(&service->checks[i]))
+                        strv_add(&titles, service->checks[i].title);
+        return titles;
+}
+
+static bool is_it(Inside *inside, Err *err) {
+        const World *world = &inside->world;
+        const InstalledSpec *installed = &world->service->installed;
+        if (installed->http && !rehearsal_is_loopback(installed->http))
+                return true;
+        return check_reference(world, &world->to, err);
+}
+
+static bool verify(Inside *inside, Err *err) {
+        int64_t began = clock_now_ms();
+        const LogPlace beginning = {0};
+        scoped(strv_freep) Strv only = checks_to_ask(inside->world.service);
+        const Ask ask = {.release = &inside->world.to, .log_from = &beginning, .only = only};
+        bool good =
+                world_ask_checks(&inside->world, &ask, &inside->outcome, err) && is_it(inside, err);
+        inside->verify_ms = clock_now_ms() - began;
+        return good;
+}
+
+typedef struct Part {
+        const char *name; /* "on the copy, <name> failed" */
+        bool (*play)(Inside *inside, Err *err);
+} Part;
+
+static const Part parts[] = {
+        {"reading what to rehearse", open_world},
+        {"laying out its data", forget_sidecars},
+        {"setting the configuration", set_configuration},
+        {"placing the new files", place},
+        {"migrating", migrate},
+        {"starting", start},
+        {"migrating after the start", migrate_after},
+        {"verifying", verify},
+};
+
+/* -- how it went ----------------------------------------------------------------------------- */
+
+static void add_log(const Inside *inside, json_t *said) {
+        const World *world = &inside->world;
+        scoped(looking_done) Looking looking = {0};
+        if (!world->service || !looking_open(world, &world->to, &looking, NULL))
+                return;
+        scoped(free_str) char *tail = log_tail(looking.log_path, LOG_LINES);
+        scoped(free_str) char *clean = redact(tail, looking.secrets);
+        js_set_str(said, "log", clean);
+}
+
+static void add_times(const Inside *inside, json_t *said) {
+        js_set_int(said, "migrate_ms", inside->migrate_ms);
+        js_set_int(said, "start_ms", inside->start_ms);
+        js_set_int(said, "verify_ms", inside->verify_ms);
+}
+
+static int say(const Inside *inside, const char *failed, const Err *err) {
+        scoped(js_freep) json_t *said = json_object();
+        js_set_bool(said, "ok", failed == NULL);
+        js_set_str(said, "part", failed);
+        if (failed) {
+                js_set_str(said, "code", err_name(err->code));
+                js_set_str(said, "message", err->message);
+                js_set_str(said, "hint", err->hint);
+        }
+        add_times(inside, said);
+        js_set(said, "checks", checks_outcome_to_json(&inside->outcome));
+        add_log(inside, said);
+        scoped(free_str) char *line = js_line(said);
+        return fd_write_all(STDOUT_FILENO, line, strlen(line), "the answer", NULL) && !failed ? 0
+                                                                                              : 1;
+}
+
+/* The first process of a namespace has no default answer to it. */
+static void on_signal(int signal_number) {
+        (void)signal_number;
+        _exit(1);
+}
+
+int rehearsal_main(const State *state) {
+        fault_role("rehearsal");
+        scoped(err_clear) Err err = {0};
+        scoped(inside_done)
+                Inside inside = {.state = state, .migrate_ms = -1, .start_ms = -1, .verify_ms = -1};
+        (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
+        if (!read_request(&inside, &err))
+                return say(&inside, "reading what to rehearse", &err);
+        for (size_t i = 0; i < COUNT_OF(parts); i++)
+                if (!parts[i].play(&inside, &err))
+                        return say(&inside, parts[i].name, &err);
+        return say(&inside, NULL, &err);
+}

@@ -1,0 +1,314 @@
+"""Rehearsal: the change is made on a copy first, and nothing of what serves is touched by it."""
+import hashlib
+import os
+import pathlib
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from belaytest import SERVICE, Release, git, processes_of, wait_until
+
+MIGRATION = "ALTER TABLE row ADD COLUMN note TEXT;\nUPDATE row SET note = 'migrated';\n"
+ALWAYS = {"rehearse": "always"}
+
+
+def scripts(run_with="sh"):
+    return {"migrations": [{"scripts": {"files": "scripts/*", "run_with": [run_with]}}]}
+
+
+def releases(migration=MIGRATION, behaviour="", **files):
+    return [Release("1.0.0"), Release("1.1.0", behaviour=behaviour, files=files,
+                                      migrations={"01_note.sql": migration} if migration else {})]
+
+
+@pytest.fixture
+def rehearsing(make_site):
+    """A site that serves and has rows, with `rehearse: always`."""
+    def make(versions, **manifest):
+        site = make_site(versions, manifest={**ALWAYS, **manifest})
+        site.start()
+        with site.writer() as writer:
+            writer.wait_for(20)
+        return site
+    return make
+
+
+def fingerprint(*roots):
+    """Every file below: what it is, what it holds, when it was changed."""
+    seen = {}
+    for root in roots:
+        for path in sorted(pathlib.Path(root).rglob("*")):
+            # What was fetched and the commits of its tags are kept; a reader of a database marks its -shm.
+            if ".git" in path.parts or path.name == "tags.json" or path.name.endswith("-shm"):
+                continue
+            is_ = path.lstat()
+            held = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+            if path.is_file():
+                seen[str(path)] = (is_.st_ino, is_.st_mode, is_.st_size, is_.st_mtime_ns, held)
+    return seen
+
+
+def production(site):
+    """All of what serves: its files, the keeper's record, its log, its process, its port."""
+    return {"files": fingerprint(site.app, site.state / "services"),
+            "processes": sorted((p.pid, p.started, p.command) for p in site.processes()),
+            "health": site.health(), "head": git(site.app, "rev-parse", "HEAD")}
+
+
+def nothing_left(site):
+    assert not list(site.state.glob("runs/*/rehearsal")), "the copy is still there"
+    assert not list(site.state.glob("backups/*/.partial-*"))
+    wait_until(lambda: not site.run_processes(), 3, what=f"the end of {site.run_processes()}")
+    assert site.leftovers() == []
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        assert not [line for line in mounts if line.startswith("overlay") and str(site.dir) in line]
+
+
+def assert_untouched(site, before):
+    after = production(site)
+    for path in {*before["files"], *after["files"]}:
+        assert after["files"].get(path) == before["files"].get(path), path
+    assert after == before
+
+
+def rehearse_step(site):
+    return next(payload for kind, payload in site.journal()
+                if kind == "DONE" and payload["step"] == "rehearse" and not payload["undo"])
+
+
+def test_a_version_that_works(rehearsing):
+    site = rehearsing(releases())
+    before = production(site)
+    result = site.ok("rehearse", SERVICE)
+    assert "works on a copy" in result.out and "Nothing was changed" in result.out
+    assert_untouched(site, before)
+    nothing_left(site)
+    observed = rehearse_step(site)["observed"]
+    assert all(observed[part] >= 0 for part in ("restore_ms", "migrate_ms", "start_ms", "verify_ms"))
+    assert observed["checks"]["checks"][0]["verdict"] == "pass"
+    assert site.journal()[-1][1]["state"] == "succeeded"
+    assert not list(site.state.glob("backups/notes/*/MANIFEST.json")), "its backup was to go again"
+    assert "rehearsed" in site.ok("runs").out
+
+
+def test_an_update_rehearses_and_then_does_it(rehearsing):
+    site = rehearsing(releases())
+    assert "rehearse on a copy: 1 migration, start, 1 check" in site.ok("plan", SERVICE).out
+    with site.writer() as writer:
+        site.ok("update", SERVICE)
+    steps = [p["step"] for kind, p in site.journal() if kind == "DONE" and not p["undo"]]
+    assert steps.index("prove") < steps.index("rehearse") < steps.index("stop")
+    site.assert_whole(writer, version="1.1.0")
+    nothing_left(site)
+
+
+def test_auto_rehearses(make_site):
+    site = make_site(releases(), manifest={"rehearse": None})
+    site.start()
+    site.ok("update", SERVICE)
+    assert rehearse_step(site)
+    site.assert_whole(version="1.1.0")
+
+
+@pytest.mark.parametrize("versions,part,evidence", [
+    (releases("INSERT INTO nowhere VALUES (1);\n"), "migrating", "no such table: nowhere"),
+    (releases(behaviour="bad-health"), "verifying", "500"),
+    (releases(behaviour="refuse-start"), "verifying", "this release refuses to"),
+], ids=["migration", "check", "start"])
+def test_a_version_that_fails_is_not_begun(rehearsing, versions, part, evidence):
+    site = rehearsing(versions)
+    before = production(site)
+    result = site.belay("update", SERVICE)
+    assert result.code == 1, result
+    assert f"on the copy, {part} failed" in result.err and evidence in result.err
+    assert "Nothing was changed" in result.out
+    assert_untouched(site, before)
+    nothing_left(site)
+    end = site.journal()[-1]
+    assert end[0] == "END" and end[1]["state"] == "aborted"
+    assert "ARM" not in [kind for kind, _ in site.journal()]
+    # It says nothing of the version that the update itself would not say: it may be tried.
+    assert site.belay("plan", SERVICE).code == 0
+    assert site.belay("update", SERVICE, "--no-rehearsal").code == 3
+
+
+def test_data_that_only_the_new_version_breaks(rehearsing):
+    """What the copy holds is the real data: a migration that fails on one row of it fails there."""
+    site = rehearsing(releases("CREATE TABLE strict_row(n INTEGER CHECK (n < 5));\n"
+                               "INSERT INTO strict_row SELECT n FROM row;\n"))
+    result = site.belay("update", SERVICE)
+    assert result.code == 1 and "CHECK constraint failed" in result.err
+    site.assert_whole(version="1.0.0")
+
+
+DESTROYER = """\
+# What a careless release does: it knows where production is from its own configuration.
+. ./paths.conf
+rm -rf "$DATA"/* "$STATE"/services "$STATE"/backups "$STATE"/runs
+echo "NOTES_LIMIT=0" > "$ENV_FILE"
+echo gone > "$OTHER" 2>/dev/null
+for pid in $(ls /proc | grep -E '^[0-9]+$'); do [ $pid -le 2 ] || [ $pid = $$ ] || [ $pid = $PPID ] || kill -9 $pid 2>/dev/null; done
+python3 - <<END || true
+import urllib.request
+urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:$PORT_OF/rows/999999", method="POST"), timeout=1)
+END
+rm -rf .git VERSION
+exit 7
+"""
+
+
+def test_a_version_that_destroys_all_it_can_reach(rehearsing, make_site):
+    site = make_site([Release("1.0.0")], manifest={**ALWAYS, **scripts()})
+    other = site.dir / "elsewhere.txt"
+    other.write_text("somebody else's\n")
+    paths = (f"DATA={site.app}/data\nSTATE={site.state}\nENV_FILE={site.app}/.env\nOTHER={other}\n"
+             f"PORT_OF={site.port}\n")
+    site.publish(Release("1.1.0", files={"paths.conf": paths, "scripts/01_destroy.sh": DESTROYER}))
+    site.start()
+    with site.writer() as writer:
+        writer.wait_for(20)
+    before = production(site)
+    result = site.belay("update", SERVICE)
+    assert result.code == 1 and "exited with 7" in result.err, result
+    assert_untouched(site, before)
+    assert other.read_text() == "somebody else's\n"
+    nothing_left(site)
+    site.assert_whole(writer, version="1.0.0")
+
+
+def test_what_is_beside_the_checkout_is_in_the_copy(rehearsing, make_site):
+    """Untracked things (a node_modules, a compiled program) are there, and writes to them do not last."""
+    script = "grep -q made-here tools/untracked && echo changed > tools/untracked && exit 0\nexit 3\n"
+    site = make_site([Release("1.0.0", files={".gitignore": ".env\ndata/\ntools/\n"})],
+                     manifest={**ALWAYS, **scripts()})
+    (site.app / "tools").mkdir()
+    (site.app / "tools" / "untracked").write_text("made-here\n")
+    site.publish(Release("1.1.0", files={".gitignore": ".env\ndata/\ntools/\n", "scripts/01_look.sh": script}))
+    site.start()
+    site.ok("rehearse", SERVICE)
+    assert (site.app / "tools" / "untracked").read_text() == "made-here\n"
+
+
+def test_programs_can_tell_that_it_is_a_rehearsal(rehearsing, make_site):
+    script = 'test "$BELAY_REHEARSAL" = 1 || exit 4\n'
+    check = {"command": {"run": ["sh", "-c", 'test "$BELAY_REHEARSAL" = 1 || test -e data/rehearsed'],
+                         "interval": "20ms"}}
+    site = make_site([Release("1.0.0")], manifest={**ALWAYS, **scripts()})
+    site.publish(Release("1.1.0", files={"scripts/01_look.sh": script}))
+    site.manifest["checks"].append(check)
+    site.write_manifest()
+    (site.app / "data" / "rehearsed").write_text("")    # for preflight, which is none
+    site.start()
+    site.ok("rehearse", SERVICE)
+
+
+def test_data_and_settings_outside_of_the_checkout(make_site):
+    site = make_site(releases(None), manifest=ALWAYS)
+    outside = site.dir / "var"
+    outside.mkdir()
+    (outside / "env").write_text("NOTES_LIMIT=100\n")
+    runtime = site.manifest["runtime"]["process"]
+    runtime["command"][runtime["command"].index("data/notes.db")] = str(outside / "notes.db")
+    site.manifest.update(backup={"contents": [{"sqlite": "var/notes.db"}]}, migrations=[],
+                         configuration={"env_file": "var/env", "set": {"NOTES_VERSION": "${version}"}})
+    site.write_manifest()
+    site.start()
+    with site.writer() as writer:
+        writer.wait_for(20)
+    before = fingerprint(outside)
+    site.ok("rehearse", SERVICE)
+    assert fingerprint(outside) == before
+    with sqlite3.connect(outside / "notes.db") as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("setting,why", [
+    ("DATABASE_URL=postgres://shop:secret-word@db/shop", "its setting DATABASE_URL leads to a postgres server"),
+], ids=["database"])
+def test_what_cannot_be_isolated_is_left_out_or_refused(make_site, setting, why):
+    site = make_site(releases(), manifest={"rehearse": "auto"})
+    with open(site.app / ".env", "a", encoding="utf-8") as env:
+        env.write(setting + "\n")
+    site.start()
+    plan = site.ok("plan", SERVICE)
+    assert f"not rehearsed: {why}" in plan.out and "rehearse on a copy" not in plan.out
+    assert "secret-word" not in plan.out
+    refused = site.belay("rehearse", SERVICE)
+    assert refused.code == 6 and why in refused.err
+    site.manifest["rehearse"] = "always"
+    site.write_manifest()
+    refused = site.belay("update", SERVICE)
+    assert refused.code == 6 and why in refused.err and "--no-rehearsal" in refused.err
+    assert site.runs() == []
+    site.ok("update", SERVICE, "--no-rehearsal")
+
+
+def test_without_a_backup_there_is_no_copy(make_site):
+    site = make_site(releases(None), manifest={"rehearse": "auto", "migrations": []})
+    site.start()
+    plan = site.ok("plan", SERVICE, "--no-backup")
+    assert "not rehearsed: without a backup there is nothing to make a copy of" in plan.out
+
+
+def test_no_room_for_a_copy(make_site):
+    import crashlib
+    with crashlib.mounted("40m") as small:
+        if small is None:
+            pytest.fail("this test mounts a small disk, and may not")
+        site = make_site(releases(), manifest={"rehearse": "auto"})
+        site.state = pathlib.Path(small) / "state"
+        site.start()
+        with sqlite3.connect(site.database) as db:
+            db.execute("CREATE TABLE big AS SELECT randomblob(14000000) AS b")
+        plan = site.belay("plan", SERVICE)
+        assert "not rehearsed: the copy and the backup need" in plan.out, plan
+        assert site.belay("rehearse", SERVICE).code == 6
+        site.kill_all()
+
+
+@pytest.mark.parametrize("moment", [0.02, 0.15, 0.3])
+def test_kill_9_in_the_middle(rehearsing, moment):
+    site = rehearsing(releases(behaviour="slow-start:0.3"))
+    before = production(site)
+    child = site.belay_start("update", SERVICE)
+    wait_until(lambda: site.runs() and any(kind == "INTENT" and p["step"] == "rehearse"
+                                           for kind, p in site.journal()), what="the rehearsal")
+    time.sleep(moment)
+    for process in processes_of(site.dir):
+        if process.command.endswith(" runner"):
+            process.kill()
+    child.communicate(timeout=20)
+    # All that the copy was ends with the runner, before anybody has looked.
+    wait_until(lambda: not [p for p in site.processes() if p.marked("BELAY_REHEARSAL")], 5,
+               what="the end of the copy's processes")
+    assert site.belay("resume").code == 3
+    assert_untouched(site, before)
+    nothing_left(site)
+    site.assert_whole(version="1.0.0")
+
+
+def test_cancel_in_the_middle(rehearsing):
+    site = rehearsing(releases(behaviour="slow-start:2"))
+    child = site.belay_start("update", SERVICE)
+    wait_until(lambda: [p for p in site.processes() if p.marked("BELAY_REHEARSAL")], what="the copy")
+    assert site.belay("cancel").code in (0, 3)
+    child.communicate(timeout=20)
+    assert child.returncode == 3
+    nothing_left(site)
+    site.assert_whole(version="1.0.0")
+
+
+def test_as_a_user_of_their_own(rehearsing, make_site):
+    """Root rehearses as the service's user: what that one may not read, the copy may not read either."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    site = make_site(releases(), manifest=ALWAYS)
+    subprocess.run(["chown", "-R", "nobody:nogroup", str(site.app), str(site.remote)], check=True)
+    site.dir.chmod(0o755)
+    site.manifest["checks"].append({"command": {"run": ["sh", "-c", "test $(id -un) = nobody"]}})
+    site.write_manifest()
+    site.start()
+    site.ok("rehearse", SERVICE)
+    assert not list(site.state.glob("runs/*/rehearsal"))

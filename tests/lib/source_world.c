@@ -222,6 +222,50 @@ void installed_is(World *w, const char *tag, const char *version) {
 void fetch(World *w, const Release *to) {
         scoped(err_clear) Err err = {0};
         must(w->source->fetch(&w->at, to, &err), &err);
+        build(w, to);
+}
+
+void build(World *w, const Release *to) {
+        scoped(err_clear) Err err = {0};
+        const SourceBuild how = {.values = {.version = to->version, .commit = to->reference}};
+        if (w->source->builds(&w->at))
+                must(w->source->build(&w->at, to, &how, &err), &err);
+}
+
+static Strv words(const char *const *texts) {
+        Strv v = NULL;
+        for (; *texts; texts++)
+                strv_add(&v, *texts);
+        return v;
+}
+
+int artifacts_world_setup(void **state) {
+        static const char *const install[] = {"sh", "-c",
+                "mkdir -p dist sub && echo ${version} > dist/out && pwd > dist/where && "
+                "echo ${version} > sub/tool",
+                NULL};
+        static const char *const artifacts[] = {"dist", "sub/tool", NULL};
+        source_world_setup(state);
+        World *w = *state;
+        w->service.git.install = words(install);
+        w->service.git.artifacts = words(artifacts);
+        put(w->work, "dist/mine", "mine\n");
+        return 0;
+}
+
+int releases_world_setup(void **state) {
+        static const char *const make[] = {"sh", "-c", "echo ${version} > built", NULL};
+        static const char *const artifacts[] = {"built", NULL};
+        static const char *const shared[] = {"data", NULL};
+        source_world_setup(state);
+        World *w = *state;
+        w->service.git.layout = LAYOUT_RELEASES;
+        w->service.git.build = words(make);
+        w->service.git.artifacts = words(artifacts);
+        w->service.git.shared = words(shared);
+        w->source = source_of(&w->service);
+        put(w->work, "shared/data/mine.db", "mine\n");
+        return 0;
 }
 
 json_t *facts_of(World *w, const Release *to) {

@@ -47,7 +47,12 @@ void must(bool ok, const Err *err);
 Release resolve(World *w, const char *wanted);
 void no_resolve(World *w, const char *wanted, ErrCode code, const char *says);
 void installed_is(World *w, const char *tag, const char *version);
-void fetch(World *w, const Release *to);
+void fetch(World *w, const Release *to); /* and builds, where that is wanted */
+void build(World *w, const Release *to);
+/* The same checkout with the user's own dist/, of which and of sub/tool install makes another for each version. */
+int artifacts_world_setup(void **state);
+/* The same checkout, of which the first update makes a directory with releases; data/ is shared. */
+int releases_world_setup(void **state);
 json_t *facts_of(World *w, const Release *to);
 void place(World *w, const json_t *facts);
 void unplace(World *w, const json_t *facts);

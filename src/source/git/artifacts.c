@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "platform/fault.h"
 #include "platform/file.h"
 #include "source/git/build.h"
+#include "source/git/exclude.h"
 #include "source/git/worktree.h"
 
 enum { COMMIT_DIGITS = 12 };
@@ -58,7 +60,7 @@ static bool make_home(const Repo *repo, Err *err) {
         repo_become(repo);
         bool ok = file_exists(ignore) || file_write_durable(ignore, "*\n", 2, 0644, err);
         repo_resign(repo);
-        return ok;
+        return ok && exclude_add(repo, err);
 }
 
 /* What is there already was finished by an earlier call, and may be in use. */
@@ -83,8 +85,8 @@ static bool close_tree(const Repo *repo, const char *tree, Err *err) {
         if (!worktree_forget(repo, tree, err))
                 return false;
         repo_become(repo);
-        bool ok = tree_remove(done, err) && file_rename(tree, done, err) &&
-                  link_write_durable(tree, "..", err) && tree_remove(done, err);
+        bool ok = tree_remove(done, err) && link_write_durable(done, "..", err) &&
+                  file_exchange(done, tree, err) && tree_remove(done, err);
         repo_resign(repo);
         return ok;
 }
@@ -237,16 +239,19 @@ static bool switch_to_new(const Repo *repo, const Switch *one, LinkState is, Err
                file_exchange(one->kept, one->path, err);
 }
 
+static bool user_back(const Switch *one, LinkState is, Err *err) {
+        if (is == LINK_NEW && !file_exchange(one->kept, one->path, err))
+                return false;
+        return (is == LINK_OLD || file_unlink(one->kept, err)) &&
+               file_forget_temporary(one->kept, err);
+}
+
 static bool switch_to_old(const Switch *one, LinkState is, Err *err) {
-        bool ok = true;
-        if (is == LINK_NEW && one->kept)
-                ok = file_exchange(one->kept, one->path, err);
-        if (ok && one->kept)
-                return (is == LINK_OLD || file_unlink(one->kept, err)) &&
-                       file_forget_temporary(one->kept, err);
-        if (is == LINK_NEW)
-                ok = one->was ? link_write_durable(one->path, one->was, err)
-                              : file_unlink(one->path, err);
+        if (one->kept)
+                return user_back(one, is, err);
+        bool ok = is != LINK_NEW ? true
+                  : one->was     ? link_write_durable(one->path, one->was, err)
+                                 : file_unlink(one->path, err);
         return ok && file_forget_temporary(one->path, err);
 }
 
@@ -339,6 +344,21 @@ static bool any_there(const Repo *repo, const char *set) {
         return found;
 }
 
+/* Directories of the checkout that hold nothing any more, as git does. */
+static bool remove_empty_above(const Repo *repo, const char *path, Err *err) {
+        scoped(free_str) char *above = path_dirname(path);
+        while (!str_equal(above, repo->work)) {
+                if (fault_before("rmdir", above))
+                        return err_fail_errno(
+                                err, ERR_IO, errno, "removing the empty directory '%s'", above);
+                if (rmdir(above) != 0 && errno != ENOENT)
+                        return true;
+                fault_after();
+                str_replace_owned(&above, path_dirname(above));
+        }
+        return true;
+}
+
 /* The name of the set goes last: as long as it is there, what belongs to it is found. */
 static bool set_remove(const Repo *repo, const char *set, Err *err) {
         scoped(free_str) char *link = set_dir(repo, set);
@@ -346,9 +366,19 @@ static bool set_remove(const Repo *repo, const char *set, Err *err) {
         bool ok = true;
         for (char *const *a = artifacts_of(repo); ok && a && *a; a++) {
                 scoped(free_str) char *path = kept_path(repo, *a, set);
-                ok = tree_remove(path, err);
+                ok = tree_remove(path, err) && remove_empty_above(repo, path, err);
         }
-        ok = ok && file_unlink(link, err);
+        ok = ok && (is_directory(link) || file_unlink(link, err));
+        repo_resign(repo);
+        return ok && (!is_directory(link) || worktree_remove(repo, link, err));
+}
+
+/* Half made, but some of it may be in use: its name stays, and what is missing is made anew when it is wanted. */
+static bool half_made_remove(const Repo *repo, const char *tree, Err *err) {
+        if (!worktree_remove(repo, tree, err))
+                return false;
+        repo_become(repo);
+        bool ok = link_write_durable(tree, "..", err);
         repo_resign(repo);
         return ok;
 }
@@ -368,11 +398,17 @@ static bool temporaries_remove(const Repo *repo, Err *err) {
         return ok;
 }
 
+/* Without any set nothing of Belay's is left in the checkout. */
 static bool home_remove_if_empty(const Repo *repo, const char *home, Err *err) {
         scoped(strv_freep) Strv left = NULL;
-        if (!names_in(home, &left) || strv_count(left) > 1 ||
-                (left && !str_equal(left[0], ".gitignore")))
+        if (!names_in(home, &left))
                 return true;
+        /* .gitignore, and what a writer that died may have left. */
+        for (size_t i = 0; left && left[i]; i++)
+                if (left[i][0] != '.')
+                        return true;
+        if (!exclude_drop(repo, err))
+                return false;
         repo_become(repo);
         bool ok = tree_remove(home, err);
         repo_resign(repo);
@@ -387,14 +423,16 @@ bool artifacts_cleanup(
                 return true;
         for (size_t i = 0; names && names[i]; i++) {
                 scoped(free_str) char *path = path_join(home, names[i]);
-                if (is_directory(path)) {
-                        if (!worktree_remove(repo, path, err))
-                                return false;
-                        continue;
-                }
+                bool ok = true;
                 bool wanted = (is_kept(names[i], keep, n, head) && any_there(repo, names[i])) ||
                               is_in_place(repo, names[i]);
-                if (is_set(names[i]) && !wanted && !set_remove(repo, names[i], err))
+                if (is_set(names[i]) && !wanted)
+                        ok = set_remove(repo, names[i], err);
+                else if (is_set(names[i]) && is_directory(path))
+                        ok = half_made_remove(repo, path, err);
+                else if (str_ends(names[i], ".old"))
+                        ok = worktree_remove(repo, path, err);
+                if (!ok)
                         return false;
         }
         return temporaries_remove(repo, err) && home_remove_if_empty(repo, home, err);

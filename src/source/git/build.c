@@ -100,7 +100,8 @@ static bool run_one(const Building *building, char *const *words, const char *na
         scoped(strv_freep) Strv environment = environment_of(repo, building->to, how);
         if (!words_of(words, how, &argv, err))
                 return err_context(err, "source.git.%s", name);
-        scoped(free_str) char *command = strv_join(argv, " ");
+        scoped(free_str) char *line = strv_join(argv, " ");
+        scoped(free_str) char *command = redact(line, how->secrets);
         scoped(free_str) char *what = str_format("%s: '%.120s'", name, command);
         Child child = {
                 .argv = argv,

@@ -1,13 +1,17 @@
 #include "source/git/releases.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/own.h"
+#include "platform/fault.h"
 #include "platform/file.h"
 #include "source/git/build.h"
+#include "source/git/exclude.h"
 #include "source/git/place.h"
 #include "source/git/preflight.h"
 #include "source/git/worktree.h"
@@ -101,8 +105,9 @@ bool releases_build(
                 return true;
         if (!choose_path(&repo, to, &path, err))
                 return false;
-        return (worktree_make(&repo, path, to->reference, err) && link_shared(&repo, path, err) &&
-                       build_run(&repo, to, how, path, err) && disk_sync(repo.root, err) &&
+        return (exclude_add(&repo, err) && worktree_make(&repo, path, to->reference, err) &&
+                       link_shared(&repo, path, err) && build_run(&repo, to, how, path, err) &&
+                       disk_sync(repo.root, err) &&
                        worktree_seal(&repo, path, to->reference, err)) ||
                err_context(err, "making %s ready to run", to->tag);
 }
@@ -234,6 +239,35 @@ static bool is_wanted(const Repo *repo, const char *path, const char *const *kee
         return true;
 }
 
+static bool dir_is_empty(const char *path) {
+        DIR *dir = opendir(path);
+        size_t n = 0;
+        while (dir && readdir(dir) != NULL)
+                n++;
+        if (dir)
+                closedir(dir);
+        return n == 2;
+}
+
+/* After an update that was the first and did not succeed: as if Belay had never been here. */
+static bool home_remove_if_empty(const Repo *repo, Err *err) {
+        scoped(free_str) char *home = home_dir(repo);
+        scoped(free_str) char *current = current_path(repo);
+        bool there = file_exists(home);
+        if (file_exists(current) || (there && !dir_is_empty(home)))
+                return true;
+        if (!exclude_drop(repo, err))
+                return false;
+        if (!there)
+                return true;
+        repo_become(repo);
+        bool failed = fault_before("rmdir", home);
+        if (!failed && rmdir(home) == 0)
+                fault_after();
+        repo_resign(repo);
+        return !failed || err_fail_errno(err, ERR_IO, errno, "removing '%s'", home);
+}
+
 static bool sweep(const Repo *repo, const char *const *keep, size_t n, Err *err) {
         scoped(free_str) char *home = home_dir(repo);
         scoped(free_str) char *current = current_path(repo);
@@ -249,7 +283,7 @@ static bool sweep(const Repo *repo, const char *const *keep, size_t n, Err *err)
         repo_become(repo);
         bool ok = file_forget_temporary(current, err);
         repo_resign(repo);
-        return ok;
+        return ok && home_remove_if_empty(repo, err);
 }
 
 bool releases_cleanup(const SourceContext *context, const char *const *keep, size_t n, Err *err) {

@@ -244,8 +244,9 @@ static bool look_at(App *app, const char *path, const History *history, Row *row
         if (!manifest_load(path, &service, err) || !world_open(&app->state, service, &world, err) ||
                 !world.source->installed(&world.source_at, &world.from, err))
                 return false;
-        const RuntimeContext whole = world_runtime_whole(&world);
-        if (!world.runtime->inspect(&whole, &now, err))
+        /* What it uses is only in the JSON, and costs a look at every process of the machine. */
+        const RuntimeContext at = app->json ? world_runtime_whole(&world) : world.runtime_at;
+        if (!world.runtime->inspect(&at, &now, err))
                 return false;
         row->object = json_object();
         row->service = str_copy(service->name);

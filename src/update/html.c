@@ -19,7 +19,7 @@ static const char STYLE[] =
         "th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid #ddd;"
         "vertical-align:top;overflow-wrap:anywhere}"
         ".facts th{width:11rem;font-weight:600}"
-        ".wide{overflow-x:auto}"
+        ".wide{overflow-x:auto}.wide th,.wide td{overflow-wrap:normal}"
         "ul.list{list-style:none;padding:0;margin:0}"
         "ul.list li{display:flex;gap:.6rem;padding:.22rem 0;border-bottom:1px dotted #bbb}"
         "ul.list .box{flex:none;width:1.5rem;font-size:1.1rem;line-height:1.3}"
@@ -36,9 +36,10 @@ static const char STYLE[] =
         "footer{margin-top:2rem;font-size:.8rem;color:#666}"
         "@media (max-width:36rem){.facts th,.facts td{display:block;width:auto;border:0;padding:0}"
         ".facts td{padding-bottom:.5rem;border-bottom:1px solid #ddd}}"
-        "@media print{body{font-size:10.5pt;max-width:none;padding:0}"
-        "h2,li,tr,.sign{break-inside:avoid}h2{break-after:avoid}"
-        ".verdict,pre{border:1px solid #999;background:none}@page{margin:16mm}}";
+        "@media print{body{font-size:9.5pt;line-height:1.3;max-width:none;padding:0}"
+        "h2{margin:.9rem 0 .2rem}ul.list li{padding:.1rem 0}th,td{padding-top:.12rem;"
+        "padding-bottom:.12rem}h2,li,tr,.together{break-inside:avoid}h2{break-after:avoid}"
+        ".verdict,pre{border:1px solid #999;background:none}@page{margin:14mm}}";
 /* clang-format on */
 
 void html_begin(Str *out, const char *title) {

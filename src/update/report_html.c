@@ -23,14 +23,12 @@ typedef struct Seen {
 
 /* What steps write down of what they saw, in the order in which a reader wants it. */
 static const Seen seen[] = {
-        {"points", FORM_NUMBER, "%s points looked at"},
         {"checks", FORM_REASON, "%s"},
         {"monitor", FORM_REASON, "%s"},
         {"summary", FORM_TEXT, "%s"},
         {"bytes", FORM_BYTES, "%s"},
-        {"files", FORM_NUMBER, "%s files"},
+        {"files", FORM_NUMBER, "files: %s"},
         {"backup", FORM_TEXT, "backup %s, proven"},
-        {"commit", FORM_TEXT, "%.12s"},
         {"forced", FORM_TRUTH, "it had to be killed"},
         {"data", FORM_TEXT, "data %s"},
         {"salvage", FORM_TEXT, "what was there is kept as salvage-%s"},
@@ -68,11 +66,8 @@ static void add_words(Str *out, const char *words, const char *value) {
                 return;
         }
         str_add_n(out, words, (size_t)(at - words));
-        if (str_starts(at, "%.12s"))
-                str_addf(out, "%.12s", value);
-        else
-                str_add(out, value);
-        str_add(out, strchr(at, 's') + 1);
+        str_add(out, value);
+        str_add(out, at + strlen("%s"));
 }
 
 /* "" when nothing was. */
@@ -93,6 +88,7 @@ typedef struct Item {
         StepState state;
         const char *what, *seen;
         int64_t took_ms; /* -1: not said */
+        bool to_do;      /* for a person to tick, not something that was left out */
 } Item;
 
 static void add_item(Str *out, const Item *item) {
@@ -104,7 +100,7 @@ static void add_item(Str *out, const Item *item) {
                 [STEP_DONE] = {"☑", "done"},
                 [STEP_FAILED] = {"☒", "failed"},
         };
-        bool skipped = item->state == STEP_NOT_BEGUN;
+        bool skipped = item->state == STEP_NOT_BEGUN && !item->to_do;
         str_addf(out, "<li%s><span class=\"box\" title=\"%s\">%s</span><span class=\"what\">",
                 skipped ? " class=\"skipped\"" : "", boxes[item->state].word,
                 boxes[item->state].mark);
@@ -146,6 +142,17 @@ static void add_checks(Str *out, const json_t *outcome) {
         }
 }
 
+/* What the service answered before anything was touched. */
+static void add_passed(Str *out, const json_t *titles) {
+        for (size_t i = 0; i < json_array_size(titles); i++) {
+                const Item item = {.state = STEP_DONE,
+                        .what = json_string_value(json_array_get(titles, i)),
+                        .seen = "passes before the update",
+                        .took_ms = -1};
+                add_item(out, &item);
+        }
+}
+
 static void add_lines(Str *out, const json_t *texts) {
         size_t i;
         json_t *line;
@@ -176,6 +183,7 @@ static void add_step(Str *out, const Run *run, size_t i) {
                         step->forward == STEP_NOT_BEGUN ? -1 : took(step->began_ms, step->ended_ms),
         };
         add_item(out, &item);
+        add_passed(out, js_get(step->observed, "passed"));
         add_checks(out, js_get(step->observed, "checks"));
         add_lines(out, js_get(step->observed, "warnings"));
         add_lines(out, js_get(js_get(step->observed, "monitor"), "evidence"));
@@ -221,12 +229,12 @@ static void add_part(Str *out, const Run *run, const Part *part) {
 static void add_undo(Str *out, const Run *run, size_t i) {
         const StepRecord *step = &run->state.steps[i];
         const char *undo = planned(run, i, "undo"), *what = planned(run, i, "text");
-        scoped(free_str) char *words =
-                str_format("%s (of: %s)", undo ? undo : "undone", what ? what : step->name);
-        scoped(free_str) char *text = seen_text(step->undo_observed);
+        scoped(free_str) char *saw = seen_text(step->undo_observed);
+        scoped(free_str) char *text =
+                str_format("undo of: %s%s%s", what ? what : step->name, *saw ? " · " : "", saw);
         const Item item = {
                 .state = step->undo,
-                .what = words,
+                .what = undo ? undo : step->name,
                 .seen = text,
                 .took_ms = took(step->undo_began_ms, step->undo_ended_ms),
         };
@@ -336,8 +344,8 @@ static void add_left(Str *out, const Run *run) {
                 return;
         str_add(out, "<h2>Left to do</h2>\n<ul class=\"list\">\n");
         for (size_t i = 0; i < json_array_size(left); i++) {
-                const Item item = {
-                        .what = json_string_value(json_array_get(left, i)), .took_ms = -1};
+                const char *what = json_string_value(json_array_get(left, i));
+                const Item item = {.what = what, .took_ms = -1, .to_do = true};
                 add_item(out, &item);
         }
         str_add(out, "</ul>\n");
@@ -377,7 +385,7 @@ static void add_by_hand(Str *out) {
         };
         str_add(out, "<h2>To look at by hand</h2>\n<ul class=\"list\">\n");
         for (size_t i = 0; i < COUNT_OF(questions); i++) {
-                const Item item = {.what = questions[i], .took_ms = -1};
+                const Item item = {.what = questions[i], .took_ms = -1, .to_do = true};
                 add_item(out, &item);
         }
         str_add(out, "</ul>\n");
@@ -385,7 +393,7 @@ static void add_by_hand(Str *out) {
 
 static void add_notes(Str *out, const State *state, const Run *run) {
         scoped(free_str) char *notes = report_notes(state, run->number);
-        str_add(out, "<h2>Notes</h2>\n");
+        str_add(out, "<section class=\"together\"><h2>Notes</h2>\n");
         if (notes) {
                 str_add(out, "<pre>");
                 html_lines(out, notes);
@@ -394,7 +402,7 @@ static void add_notes(Str *out, const State *state, const Run *run) {
         for (int i = 0; i < NOTE_LINES; i++)
                 str_add(out, "<div class=\"line\"></div>\n");
         str_add(out, "<div class=\"sign\"><div>Carried out by</div><div>Checked by</div>"
-                     "<div>Date</div></div>\n");
+                     "<div>Date</div></div></section>\n");
 }
 
 char *report_html(const State *state, const Run *run) {

@@ -13,8 +13,9 @@ from measure import BUILD, belaytest, middle, say  # noqa: E402
 import commands  # noqa: E402
 import cost  # noqa: E402
 import gap  # noqa: E402
+import known  # noqa: E402
 
-PARTS = ("gap", "cost", "commands")
+PARTS = ("gap", "cost", "commands", "known")
 
 
 def read_options():
@@ -84,6 +85,22 @@ def print_commands(result):
            for name, values in result.items()])
 
 
+def print_known(result):
+    times = result["times"]
+    print(f"\n{result['services']} services known, one run each: wall time in ms")
+    rows = []
+    for name, values in times.items():
+        made = times.get(f"{name}, the index made")
+        ratio = f"{middle(made) / middle(values):.1f}" if made else ""
+        rows.append([name, ms(middle(values)), ms(min(values)), ms(max(values)), ratio])
+    table(["", "middle", "least", "most", "without / with index"], rows)
+    listing = middle(times["belay list"]) / middle(times["ls -l of the registry"])
+    print(f"  belay list / ls -l of the registry: {listing:.1f}")
+    journal, bare = (1e6 / middle(result["journal"][key]) for key in ("journal_us", "bare_us"))
+    print(f"\nDurable appends a second, {result['journal']['bytes']} bytes each: journal {journal:.0f}, "
+          f"bare write and fdatasync {bare:.0f}: {journal / bare:.2f} of it")
+
+
 def as_json(part, result):
     if part != "gap":
         return result
@@ -96,14 +113,15 @@ def main():
     pathlib.Path(options.directory).mkdir(parents=True, exist_ok=True)
     results = {}
     # The commands first: what `cost` makes of this process is not theirs to bear.
-    for part in ("commands", "gap", "cost"):
+    for part in ("commands", "known", "gap", "cost"):
         if options.only and part not in options.only:
             continue
         say(f"== {part}")
-        results[part] = {"gap": gap, "cost": cost, "commands": commands}[part].run(options)
+        results[part] = {"gap": gap, "cost": cost, "commands": commands, "known": known}[part].run(options)
     print(f"\n{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} processors, "
           f"load {os.getloadavg()[0]:.1f}")
-    for part, printer in (("gap", print_gap), ("cost", print_cost), ("commands", print_commands)):
+    for part, printer in (("gap", print_gap), ("cost", print_cost), ("commands", print_commands),
+                          ("known", print_known)):
         if part in results:
             printer(results[part])
     if options.json:

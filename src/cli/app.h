@@ -51,6 +51,7 @@ typedef enum Opt {
         OPT_LINES,
         OPT_SINCE,
         OPT_SHUTDOWN,
+        OPT_SCHEMA,
         OPT_COUNT
 } Opt;
 

@@ -48,6 +48,7 @@ const OptInfo option_infos[OPT_COUNT] = {
                 "end of the lock, as 2026-12-24T18:00:00Z, 2026-12-24 or 2h"},
         [OPT_SERVICE] = {"service", 0, "NAME", "of this service"},
         [OPT_LINES] = {"lines", 'n', "NUMBER", "so many lines of the end (50)"},
+        [OPT_SCHEMA] = {"schema", 0, NULL, "print the format as a JSON Schema, for editors"},
         [OPT_SHUTDOWN] = {"shutdown", 0, NULL, "the machine goes down: stop what runs"},
 };
 

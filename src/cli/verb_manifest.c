@@ -20,7 +20,17 @@ static bool path_of(App *app, char **ret, Err *err) {
         return find_manifest(app, NULL, ret, err);
 }
 
+static int print_schema(void) {
+        scoped(js_freep) json_t *schema = manifest_schema();
+        scoped(free_str) char *text = js_pretty(schema);
+        puts(text);
+        return 0;
+}
+
 int verb_validate(App *app) {
+        if (app->opt[OPT_SCHEMA])
+                return app->n_args ? app_usage(app, "'belay validate --schema' takes no file")
+                                   : print_schema();
         scoped(err_clear) Err err = {0};
         scoped(free_str) char *path = NULL;
         scoped(service_freep) Service *service = NULL;

@@ -84,7 +84,8 @@ static const Opt restore_options[] = {
 
 const Verb verbs[] = {
         {"init", "[DIR]", "look at what runs here, write belay.yaml", 0, 1, NULL, verb_init, false},
-        {"validate", "[FILE]", "is a manifest valid?", 0, 1, NULL, verb_validate, false},
+        {"validate", "[FILE]", "is a manifest valid?", 0, 1, OPTS(OPT_SCHEMA), verb_validate,
+                false},
         {"add", "[FILE]", "make the service of a manifest known by its name", 0, 1, NULL, verb_add,
                 false},
         {"remove", S, "forget a service; nothing of it is touched", 1, 1, NULL, verb_remove, false},

@@ -43,6 +43,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/js.h"
 #include "model/service.h"
 
 /*
@@ -82,6 +83,10 @@ void manifest_find_contents(Service *service, const char *const *tracked, Strv *
 
 /* Whether a regular file begins like an SQLite database; false also when it may not be read. */
 bool manifest_is_sqlite(const char *path);
+
+/* The format as a JSON Schema (draft 7), made from the tables of keys: what this build has, and nothing else.
+ * It knows names, kinds, words and limits; rules between keys only manifest_load knows. New reference. */
+json_t *manifest_schema(void);
 
 /* The belay.yaml in `directory` or the nearest above it, absolute and owned; ERR_UNKNOWN if none. */
 bool manifest_find(const char *directory, char **ret_path, Err *err);

@@ -193,6 +193,10 @@ static bool missing_check(Reader *r, const KeyTable *table, const Node *map) {
 }
 
 bool map_read(Reader *r, const KeyTable *table, const Node *map, void *target) {
+        if (r->probe) {
+                *r->probe = map->kind == NODE_MAP ? table : NULL;
+                return false;
+        }
         if (map->kind != NODE_MAP) {
                 scoped(free_str) char *keys = expected_keys(table);
                 scoped(free_str) char *expected = str_format("%s (a mapping)", keys);

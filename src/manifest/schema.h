@@ -25,6 +25,8 @@ typedef struct Reader {
         const char *file;       /* "belay.yaml", for origins */
         Str path;               /* "checks[0].http": where the walk is */
         const Node *wants_port; /* the first text with ${port} in it, or NULL */
+        /* Only to find out by which table a mapping would be read: map_read says so here, and reads nothing. */
+        const struct KeyTable **probe;
 } Reader;
 
 typedef struct Key Key;

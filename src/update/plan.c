@@ -136,10 +136,14 @@ json_t *plan_to_record(const Plan *plan, const World *world) {
 
 static json_t *downtime_json(const Downtime *downtime) {
         json_t *object = json_object();
-        js_set_int(object, "ms", downtime->ms);
-        js_set_int(object, "shortest_ms", downtime->shortest_ms);
-        js_set_int(object, "longest_ms", downtime->longest_ms);
         js_set_int(object, "runs", (int64_t)downtime->runs);
+        if (downtime->runs) {
+                js_set_int(object, "ms", downtime->ms);
+                js_set_int(object, "shortest_ms", downtime->shortest_ms);
+                js_set_int(object, "longest_ms", downtime->longest_ms);
+        }
+        if (downtime->rehearsed)
+                js_set_int(object, "rehearsed_ms", downtime->rehearsed_ms);
         return object;
 }
 
@@ -161,7 +165,7 @@ json_t *plan_to_json(const Plan *plan) {
         for (size_t i = 0; plan->notes && plan->notes[i]; i++)
                 json_array_append_new(notes, json_string(plan->notes[i]));
         js_set(object, "notes", notes);
-        if (plan->downtime.runs)
+        if (plan->downtime.runs || plan->downtime.rehearsed)
                 js_set(object, "expected_downtime", downtime_json(&plan->downtime));
         js_set_str(object, "store", plan->store);
         js_set_int(object, "bytes_needed", (int64_t)plan->bytes_needed);

@@ -25,6 +25,8 @@ typedef struct PlanLine {
 typedef struct Downtime {
         size_t runs;                         /* that it is known from; 0: it is not known */
         int64_t ms, shortest_ms, longest_ms; /* ms: the median */
+        bool rehearsed;                      /* this very change was: */
+        int64_t rehearsed_ms;                /* what its newest rehearsal took */
 } Downtime;
 
 typedef struct Plan {

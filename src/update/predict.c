@@ -80,12 +80,59 @@ static Downtime usual_downtime(const Plan *plan, const Summary *runs, size_t n) 
                 .longest_ms = spread.longest};
 }
 
+/* -- what was rehearsed -- */
+
+/* The newest of the change that is planned. */
+static const Summary *find_rehearsal(const Plan *plan, const Summary *runs, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (runs[i].was_rehearsed && str_equal(runs[i].from, plan->from.version) &&
+                        str_equal(runs[i].to, plan->to.version))
+                        return &runs[i];
+        return NULL;
+}
+
+static size_t count_lines(const Plan *plan, const char *step) {
+        size_t n = 0;
+        for (size_t i = 0; i < plan->n_lines; i++)
+                n += str_equal(plan->lines[i].step->name, step);
+        return n;
+}
+
+/* Of several migrations only all together were measured. */
+static int64_t rehearsed_step(const Plan *plan, const PlanLine *line, const Rehearsed *rehearsed) {
+        const char *name = line->step->name;
+        if (str_equal(name, "start"))
+                return rehearsed->start_ms;
+        if (str_equal(name, "verify"))
+                return rehearsed->verify_ms;
+        bool alone = str_equal(name, "migrate") && count_lines(plan, "migrate") == 1 &&
+                     count_lines(plan, "migrate-after") == 0;
+        return alone ? rehearsed->migrate_ms : -1;
+}
+
+static void add_rehearsal(Plan *plan, const Summary *runs, size_t n) {
+        const Summary *run = find_rehearsal(plan, runs, n);
+        if (!run || !str_equal(plan->story->kind, "update"))
+                return;
+        const int64_t parts[] = {
+                run->rehearsed.migrate_ms, run->rehearsed.start_ms, run->rehearsed.verify_ms};
+        plan->downtime.rehearsed = true;
+        for (size_t i = 0; i < COUNT_OF(parts); i++)
+                plan->downtime.rehearsed_ms += parts[i] > 0 ? parts[i] : 0;
+        for (size_t i = 0; i < plan->n_lines; i++) {
+                PlanLine *line = &plan->lines[i];
+                if (line->usually_ms < 0)
+                        line->usually_ms = rehearsed_step(plan, line, &run->rehearsed);
+        }
+}
+
 /* -- both -- */
 
 void plan_predict_from(Plan *plan, const World *world, const Summary *runs, size_t n) {
         for (size_t i = 0; i < plan->n_lines; i++)
                 plan->lines[i].usually_ms = usual_step(plan, world, &plan->lines[i], runs, n);
         plan->downtime = usual_downtime(plan, runs, n);
+        add_rehearsal(plan, runs, n);
 }
 
 void plan_predict(Plan *plan, const World *world) {
@@ -109,16 +156,31 @@ char *usual_text(int64_t ms) {
         return ms < 60000 ? str_format("%" PRId64 " s", (ms + 500) / 1000) : duration_text(ms);
 }
 
+static void add_rehearsed(Str *out, const Downtime *of, const char *before, const char *after) {
+        if (!of->rehearsed)
+                return;
+        scoped(free_str) char *rehearsed = duration_text(of->rehearsed_ms);
+        str_addf(out, "%s%s%s", before, rehearsed, after);
+}
+
 char *downtime_text(const Plan *plan) {
         static const char *const counts[] = {"", "", " two", " three"};
         const Downtime *of = &plan->downtime;
-        if (of->runs == 0)
-                return NULL;
+        const char *kind = plan->story->kind;
         scoped(free_str) char *usual = duration_text(of->ms);
         scoped(free_str) char *shortest = duration_text(of->shortest_ms);
         scoped(free_str) char *longest = duration_text(of->longest_ms);
+        Str out = {0};
+        if (of->runs == 0) {
+                add_rehearsed(&out, of, "", " (as rehearsed)");
+                return out.len ? str_take(&out) : NULL;
+        }
         if (of->runs == 1)
-                return str_format("%s (as in the last %s)", usual, plan->story->kind);
-        return str_format("%s (last%s %ss: %s to %s)", usual, counts[of->runs], plan->story->kind,
-                shortest, longest);
+                str_addf(&out, "%s (as in the last %s", usual, kind);
+        else
+                str_addf(&out, "%s (last%s %ss: %s to %s", usual, counts[of->runs], kind, shortest,
+                        longest);
+        add_rehearsed(&out, of, "; rehearsed: ", "");
+        str_add(&out, ")");
+        return str_take(&out);
 }

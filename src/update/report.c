@@ -66,6 +66,8 @@ const char *report_outcome(const Run *run) {
                                      "somebody else changed "
                                      "the service.",
         };
+        if (run->state.end == RUN_SUCCEEDED && str_equal(run_kind(run), "rehearse"))
+                return "It went well on a copy. The service was not touched.";
         return run->state.waiting ? "The run waits for a person." : sentences[run->state.end];
 }
 

@@ -377,12 +377,15 @@ static void add_decision(Str *out, const Run *run) {
 }
 
 /* Machines know that it answers. What only a person sees is a person's to tick. */
-static void add_by_hand(Str *out) {
+static void add_by_hand(Str *out, const Run *run) {
         static const char *const questions[] = {
                 "The service's pages load without errors, also in the browser's console",
                 "What was there before is there: data, settings, logins",
                 "A usual task works from beginning to end",
         };
+        /* Of a rehearsal nothing is left to look at. */
+        if (str_equal(run_kind(run), "rehearse"))
+                return;
         str_add(out, "<h2>To look at by hand</h2>\n<ul class=\"list\">\n");
         for (size_t i = 0; i < COUNT_OF(questions); i++) {
                 const Item item = {.what = questions[i], .took_ms = -1, .to_do = true};
@@ -426,7 +429,7 @@ char *report_html(const State *state, const Run *run) {
                 add_way_back(&out, run);
                 add_left(&out, run);
                 if (run->state.end == RUN_SUCCEEDED || run->state.end == RUN_ROLLED_BACK)
-                        add_by_hand(&out);
+                        add_by_hand(&out, run);
                 add_decision(&out, run);
         }
         add_notes(&out, state, run);

@@ -82,6 +82,17 @@ static json_t *steps_json(const RunState *state) {
         return steps;
 }
 
+static void add_rehearsal(json_t *object, const Run *run) {
+        const StepRecord *step = run_state_step(&run->state, "rehearse", NULL);
+        if (!step || step->forward != STEP_DONE || js_int(step->observed, "start_ms", -1) < 0)
+                return;
+        json_t *rehearsed = json_object();
+        js_set_int(rehearsed, "migrate", js_int(step->observed, "migrate_ms", -1));
+        js_set_int(rehearsed, "start", js_int(step->observed, "start_ms", -1));
+        js_set_int(rehearsed, "verify", js_int(step->observed, "verify_ms", -1));
+        js_set(object, "rehearsed", rehearsed);
+}
+
 json_t *summary_to_json(const Run *run) {
         const RunState *state = &run->state;
         const char *service = state->plan ? js_str(state->plan, "service") : NULL;
@@ -103,6 +114,7 @@ json_t *summary_to_json(const Run *run) {
         js_set_bool(object, "gap_measured", measured);
         js_set_int(object, "restore", restore_ms(run));
         add_failure(object, run);
+        add_rehearsal(object, run);
         js_set(object, "steps", steps_json(state));
         return object;
 }
@@ -122,6 +134,16 @@ static void add_steps(const json_t *steps, Summary *ret) {
                         .bytes = js_int(object, "bytes", -1)};
                 PUSH(ret->steps, ret->n_steps, step);
         }
+}
+
+static void read_rehearsal(const json_t *object, Summary *ret) {
+        const json_t *rehearsed = js_get(object, "rehearsed");
+        ret->was_rehearsed = rehearsed != NULL;
+        ret->rehearsed = (Rehearsed){
+                .migrate_ms = js_int(rehearsed, "migrate", -1),
+                .start_ms = js_int(rehearsed, "start", -1),
+                .verify_ms = js_int(rehearsed, "verify", -1),
+        };
 }
 
 bool summary_from_json(unsigned run, const json_t *object, Summary *ret) {
@@ -147,6 +169,7 @@ bool summary_from_json(unsigned run, const json_t *object, Summary *ret) {
                 .failed_step = str_copy(js_str(object, "failed_step")),
                 .cause = str_copy(js_str(object, "cause")),
         };
+        read_rehearsal(object, &summary);
         add_steps(js_get(object, "steps"), &summary);
         *ret = summary;
         return true;

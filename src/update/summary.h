@@ -13,7 +13,7 @@
 #include "base/js.h"
 #include "update/runs.h"
 
-enum { SUMMARY_VERSION = 1 };
+enum { SUMMARY_VERSION = 2 };
 
 /* A step that was done on the way forward. */
 typedef struct StepTime {
@@ -21,6 +21,11 @@ typedef struct StepTime {
         int64_t ms;
         int64_t bytes; /* that it moved; -1 unknown */
 } StepTime;
+
+/* What was measured on a copy; each -1 when it was not come to. */
+typedef struct Rehearsed {
+        int64_t migrate_ms, start_ms, verify_ms;
+} Rehearsed;
 
 typedef struct Summary {
         unsigned run;
@@ -35,6 +40,8 @@ typedef struct Summary {
         int64_t restore_ms; /* -1: nothing was restored */
         char *failed_step;  /* NULL: none did */
         char *cause; /* in words that are the same for the same cause; NULL: it did not fail */
+        bool was_rehearsed; /* its rehearsal went well */
+        Rehearsed rehearsed;
         StepTime *steps;
         size_t n_steps;
 } Summary;

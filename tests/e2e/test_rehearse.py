@@ -1,5 +1,6 @@
 """Rehearsal: the change is made on a copy first, and nothing of what serves is touched by it."""
 import hashlib
+import json
 import os
 import pathlib
 import sqlite3
@@ -91,6 +92,14 @@ def test_a_version_that_works(rehearsing):
     assert site.journal()[-1][1]["state"] == "succeeded"
     assert not list(site.state.glob("backups/notes/*/MANIFEST.json")), "its backup was to go again"
     assert "rehearsed" in site.ok("runs").out
+    plan = json.loads(site.ok("plan", SERVICE, options=("--json",)).out)
+    usual = {step["name"]: step.get("usually_ms") for step in plan["steps"]}
+    assert (usual["migrate"], usual["start"], usual["verify"]) == \
+        (observed["migrate_ms"], observed["start_ms"], observed["verify_ms"])
+    assert usual["stop"] is None and plan["expected_downtime"]["runs"] == 0
+    assert plan["expected_downtime"]["rehearsed_ms"] == \
+        observed["migrate_ms"] + observed["start_ms"] + observed["verify_ms"]
+    assert "(as rehearsed)" in site.ok("plan", SERVICE).out
 
 
 def test_an_update_rehearses_and_then_does_it(rehearsing):

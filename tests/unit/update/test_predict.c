@@ -109,6 +109,42 @@ static void test_backups_scale_with_their_bytes(void **unused) {
         world.backup_plan.bytes = 0;
 }
 
+/* The change that is planned, not another one; and what was done counts for more than what was tried. */
+static void test_what_was_rehearsed(void **unused) {
+        (void)unused;
+        for (int same = 0; same < 2; same++) {
+                scoped(plan_done) Plan plan = plan_of_update();
+                plan_add(&plan, &step_start, NULL, str_copy("start"), NULL);
+                plan_add(&plan, &step_verify, NULL, str_copy("verify"), NULL);
+                plan.from.version = str_copy("1.0.0");
+                plan.to.version = str_copy("1.1.0");
+                Summary runs[] = {run_of("rehearse", RUN_SUCCEEDED, -1),
+                        run_of("update", RUN_SUCCEEDED, 500)};
+                runs[0].was_rehearsed = true;
+                runs[0].rehearsed = (Rehearsed){700, 200, -1};
+                runs[0].from = str_copy("1.0.0");
+                runs[0].to = str_copy(same ? "1.1.0" : "1.2.0");
+                add_time(&runs[1], "start", NULL, 90, -1);
+                plan_predict_from(&plan, &world, runs, 2);
+                assert_int_equal(plan.lines[3].usually_ms, same ? 700 : -1);
+                assert_int_equal(plan.lines[5].usually_ms, 90);
+                assert_int_equal(plan.lines[6].usually_ms, -1);
+                assert_int_equal(plan.downtime.rehearsed_ms, same ? 900 : 0);
+                assert_int_equal(plan.downtime.rehearsed, same);
+                scoped(free_str) char *both = downtime_text(&plan);
+                assert_string_equal(both, same ? "0.5 s (as in the last update; rehearsed: 0.9 s)"
+                                               : "0.5 s (as in the last update)");
+                plan_predict_from(&plan, &world, runs, 1);
+                scoped(free_str) char *alone = downtime_text(&plan);
+                if (same)
+                        assert_string_equal(alone, "0.9 s (as rehearsed)");
+                else
+                        assert_null(alone);
+                summary_done(&runs[0]);
+                summary_done(&runs[1]);
+        }
+}
+
 static void test_words(void **unused) {
         (void)unused;
         static const struct {
@@ -130,6 +166,7 @@ int main(void) {
                 cmocka_unit_test(test_nothing_without_history),
                 cmocka_unit_test(test_the_median_of_the_last_five),
                 cmocka_unit_test(test_backups_scale_with_their_bytes),
+                cmocka_unit_test(test_what_was_rehearsed),
                 cmocka_unit_test(test_words),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

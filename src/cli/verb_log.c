@@ -67,7 +67,15 @@ static int print_output(App *app, const char *path) {
         return 0;
 }
 
-/* The output of the migrations of a run. */
+/* Of a step that failed the journal names no output: a hook's is called as it is. */
+static char *output_of(const StepRecord *step, const char *dir) {
+        const char *name = step->observed ? js_str(step->observed, "output") : NULL;
+        scoped(free_str) char *hook = str_format("%s.txt", step->name);
+        scoped(free_str) char *path = path_join(dir, name ? name : hook);
+        return name || file_exists(path) ? TAKE(path) : NULL;
+}
+
+/* The output of the migrations and hooks of a run. */
 static int run_logs(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
@@ -78,14 +86,13 @@ static int run_logs(App *app) {
                 return app_fail(app, &err);
         scoped(free_str) char *dir = state_run_file(&app->state, number, "output");
         for (size_t i = 0; i < run.state.n_steps; i++) {
-                const char *name = run.state.steps[i].observed
-                                           ? js_str(run.state.steps[i].observed, "output")
-                                           : NULL;
-                if (!name)
+                const StepRecord *step = &run.state.steps[i];
+                scoped(free_str) char *path = output_of(step, dir);
+                if (!path)
                         continue;
                 any = true;
-                printf("== %s %s\n", run.state.steps[i].name, run.state.steps[i].instance);
-                scoped(free_str) char *path = path_join(dir, name);
+                printf("== %s%s%s\n", step->name, step->instance ? " " : "",
+                        step->instance ? step->instance : "");
                 int status = print_output(app, path);
                 if (status)
                         return status;
@@ -95,7 +102,7 @@ static int run_logs(App *app) {
         if (then)
                 printf("== the service, when it failed\n%s\n", then);
         if (!any && !then)
-                printf("run #%u has no output of migrations\n", number);
+                printf("run #%u has no output of migrations or hooks\n", number);
         return 0;
 }
 

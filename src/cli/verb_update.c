@@ -105,10 +105,13 @@ static void print_downtime(const Plan *plan) {
                 printf("  Expected downtime: not known yet; it is measured at every update.");
 }
 
+static bool is_blocked(const Plan *plan) { return reasons_exit_status(&plan->reasons) != 0; }
+
 static void print_reasons(const Plan *plan) {
         scoped(free_str) char *text = reasons_text(&plan->reasons, "    ");
         if (plan->reasons.n)
-                printf("  Blocked. In the way:\n%s", text);
+                printf("  %s\n%s",
+                        is_blocked(plan) ? "Blocked. In the way:" : "It will wait:", text);
 }
 
 static void print_plan(const App *app, const World *world, const Plan *plan) {
@@ -141,7 +144,7 @@ static void print_plan(const App *app, const World *world, const Plan *plan) {
                "(rollback.data).\n");
         if (has(app, OPT_EXPLAIN))
                 print_explanation(world->service);
-        if (plan->story == &update_story && !plan->reasons.n)
+        if (plan->story == &update_story && !is_blocked(plan))
                 printf("  Plan %s. Run it: belay update %s %s --plan %s\n", plan->id,
                         world->service->name, plan->to.version, plan->id);
 }
@@ -186,7 +189,7 @@ static int show_plan(App *app, const World *world, const Plan *plan) {
         } else {
                 print_plan(app, world, plan);
         }
-        if (plan->reasons.n)
+        if (is_blocked(plan))
                 return reasons_exit_status(&plan->reasons);
         return is_update && has(app, OPT_EXIT_CODE) ? 10 : 0;
 }

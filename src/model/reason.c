@@ -10,7 +10,7 @@ typedef struct ReasonKind {
         const char *code;
         const char *option; /* of update that clears it; NULL: none */
         ErrCode err;        /* gives the exit status */
-        bool soft;          /* although no option clears it: it is waited for */
+        bool waited;        /* the update waits for it by itself, and is not refused for it */
         bool told;          /* as a note, when its option is given */
 } ReasonKind;
 
@@ -44,6 +44,7 @@ static const ReasonKind kinds[REASON_COUNT] = {
         [REASON_IN_THE_WAY] = {"in-the-way", NULL, ERR_REFUSED},
         [REASON_DIVERGED] = {"diverged", NULL, ERR_REFUSED},
         [REASON_SUBMODULE_MOVES] = {"submodule-moves", NULL, ERR_REFUSED},
+        [REASON_BUSY] = {"busy", NULL, ERR_BUSY, .waited = true},
         [REASON_UNHEALTHY] = {"unhealthy", "--accept-unhealthy", ERR_REFUSED, .told = true},
         [REASON_RUNTIME] = {"runtime", NULL, ERR_REFUSED},
         [REASON_PORT_TAKEN] = {"port-taken", NULL, ERR_REFUSED},
@@ -64,7 +65,7 @@ const char *reason_code(ReasonCode code) { return kinds[code].code; }
 
 const char *reason_option(ReasonCode code) { return kinds[code].option; }
 
-bool reason_is_hard(ReasonCode code) { return !kinds[code].option && !kinds[code].soft; }
+bool reason_is_hard(ReasonCode code) { return !kinds[code].option && !kinds[code].waited; }
 
 ReasonCode reason_find(const char *code) {
         for (size_t i = 0; i < COUNT_OF(kinds); i++)
@@ -154,12 +155,11 @@ void reasons_move(ReasonList *to, ReasonList *from) {
         *from = (ReasonList){0};
 }
 
-/* A soft one of which another is hard does not make it worth trying again. */
 static const Reason *foremost(const ReasonList *list) {
         for (size_t i = 0; i < list->n; i++)
-                if (kinds[list->items[i].code].err != ERR_BUSY)
+                if (!kinds[list->items[i].code].waited)
                         return &list->items[i];
-        return list->n ? &list->items[0] : NULL;
+        return NULL;
 }
 
 bool reasons_ok(const ReasonList *list, const char *title, Err *err) {

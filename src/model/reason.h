@@ -65,6 +65,7 @@ typedef enum ReasonCode {
         REASON_DIVERGED,
         REASON_SUBMODULE_MOVES,
         /* the service */
+        REASON_BUSY,
         REASON_UNHEALTHY,
         REASON_RUNTIME,
         REASON_PORT_TAKEN,
@@ -107,9 +108,9 @@ void reasons_waive(ReasonList *list, bool (*given)(const void *context, const ch
         const void *context, Strv *notes);
 /* Appends the reasons of `from`, which is empty afterwards. */
 void reasons_move(ReasonList *to, ReasonList *from);
-/* True when there is none; else the first as an error of its own exit status, the others in its hint. */
+/* True when there is none but what the update waits for by itself (busy); else the first as an error of its own exit status, the others in its hint. */
 bool reasons_ok(const ReasonList *list, const char *title, Err *err);
-/* 0 when there is none; else what `update` would exit with. */
+/* 0 when there is none of that kind; else what `update` would exit with. */
 int reasons_exit_status(const ReasonList *list);
 
 const char *reason_code(ReasonCode code);   /* "local-changes" */

@@ -39,4 +39,8 @@ void lock_release(Lock *lock);
 /* "run #44 (pid 4121, user root) since 2026-02-03T04:05:06Z", or NULL when nobody has it; owned. */
 char *lock_owner_text(const char *path);
 
+/* Who holds a lock of any kind (flock, fcntl) on a file of somebody else's: "backup.sh (pid 4121), running since
+ * 2026-02-03T04:05:06Z"; NULL when nobody does, or it cannot be seen. Takes no lock to find out. Owned. */
+char *lock_file_holder(const char *path);
+
 #endif

@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "platform/clock.h"
 #include "platform/file.h"
+#include "platform/lock.h"
 #include "platform/process.h"
 
 enum { PROC_BYTES = 4 * 1024 * 1024 };
@@ -27,7 +28,7 @@ static pid_t pid_in_line(char *line, const char *where) {
         uint64_t pid = 0;
         for (size_t i = 0; i < FIELDS && at; i++, at = strtok_r(NULL, " ", &rest))
                 fields[i] = at;
-        if (!str_equal(fields[KIND], "FLOCK") || !str_equal(fields[WHERE], where))
+        if (str_equal(fields[KIND], "->") || !str_equal(fields[WHERE], where))
                 return 0;
         return str_to_uint(fields[PID], INT32_MAX, &pid) ? (pid_t)pid : 0;
 }
@@ -99,17 +100,32 @@ static char *since_text(const ProcessId *id) {
         return time_text(clock_wall_ms() - clock_now_ms() + after_boot_ms);
 }
 
-char *lock_holder_text(int fd) {
-        struct stat st;
+static char *describe(pid_t pid) {
         ProcessId id;
-        if (fstat(fd, &st) < 0)
-                return str_copy("another process");
-        pid_t pid = pid_in_proc_locks(&st);
         if (pid <= 0 || !process_identify(pid, &id))
-                pid = pid_by_descriptors(&st);
-        if (pid <= 0 || !process_identify(pid, &id))
-                return str_copy("another process that this user cannot see");
+                return NULL;
         scoped(free_str) char *name = process_name(pid);
         scoped(free_str) char *since = since_text(&id);
         return str_format("%s (pid %d), running since %s", name, (int)pid, since);
+}
+
+char *lock_holder_text(int fd) {
+        struct stat st;
+        if (fstat(fd, &st) < 0)
+                return str_copy("another process");
+        char *text = describe(pid_in_proc_locks(&st));
+        if (!text)
+                text = describe(pid_by_descriptors(&st));
+        return text ? text : str_copy("another process that this user cannot see");
+}
+
+char *lock_file_holder(const char *path) {
+        struct stat st;
+        if (stat(path, &st) < 0)
+                return NULL;
+        pid_t pid = pid_in_proc_locks(&st);
+        char *text = describe(pid);
+        if (!text)
+                text = describe(pid_by_descriptors(&st));
+        return text || pid <= 0 ? text : str_copy("another process that this user cannot see");
 }

@@ -34,13 +34,13 @@ void plan_done(Plan *plan) {
 }
 
 /* What happens to the service while a step runs follows from where the step stands. */
-static const char *service_during(const Plan *plan, const Step *step) {
+static const char *service_during(const Plan *plan, size_t n, const Step *step) {
         if (step == NULL || step->flags & STEP_INTERRUPTS)
                 return "STOPS";
         if (step->phase == PHASE_START && str_equal(step->name, "start"))
                 return "STARTS";
         bool stopped = false, started = false;
-        for (size_t i = 0; i < plan->n_lines; i++) {
+        for (size_t i = 0; i < n; i++) {
                 stopped = stopped || plan->lines[i].step->flags & STEP_INTERRUPTS;
                 started = started || str_equal(plan->lines[i].step->name, "start");
         }
@@ -52,11 +52,20 @@ void plan_add(Plan *plan, const Step *step, char *instance, char *text, const ch
                 .step = step,
                 .instance = instance,
                 .text = text,
-                .service = service_during(plan, step),
+                .service = service_during(plan, plan->n_lines, step),
                 .undo = str_copy(undo ? undo : "–"),
                 .usually_ms = -1,
         };
         PUSH(plan->lines, plan->n_lines, line);
+}
+
+void plan_insert(Plan *plan, size_t at, const Step *step, char *text) {
+        plan_add(plan, step, NULL, text, NULL);
+        PlanLine line = plan->lines[plan->n_lines - 1];
+        line.service = service_during(plan, at, step);
+        memmove(plan->lines + at + 1, plan->lines + at,
+                (plan->n_lines - 1 - at) * sizeof(*plan->lines));
+        plan->lines[at] = line;
 }
 
 void plan_note(Plan *plan, const char *format, ...) {
@@ -154,7 +163,7 @@ json_t *plan_to_json(const Plan *plan) {
                 js_set_str(object, "nothing_to_do", plan->nothing);
                 return object;
         }
-        js_set_bool(object, "blocked", plan->reasons.n > 0);
+        js_set_bool(object, "blocked", reasons_exit_status(&plan->reasons) != 0);
         js_set(object, "reasons", reasons_to_json(&plan->reasons));
         js_set_str(object, "plan", plan->n_lines ? plan->id : NULL);
         js_set_str(object, "kind", plan->story->kind);

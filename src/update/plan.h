@@ -65,6 +65,8 @@ json_t *plan_to_json(const Plan *plan);
 
 /* -- for those who make plans -- */
 void plan_drop_lines(Plan *plan);
+/* A line with nothing to undo, in front of line `at`; takes `text`. */
+void plan_insert(Plan *plan, size_t at, const Step *step, char *text);
 void plan_add(Plan *plan, const Step *step, char *instance, char *text, const char *undo);
 void plan_note(Plan *plan, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void plan_seal(Plan *plan, const World *world); /* computes the id */

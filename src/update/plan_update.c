@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "base/version.h"
 #include "manifest/manifest.h"
+#include "update/around.h"
 #include "update/backups.h"
 #include "update/choose.h"
 #include "update/known.h"
@@ -327,6 +328,7 @@ static bool plan_forward(World *world, const char *wanted, LayOut lay_out, Plan 
                 !keep_preflight(world, &preflight) || !lay_out(world, plan, &preflight, &why))
                 return end_blocked(plan, &preflight, &why) || (err_move(err, &why), false);
         reasons_move(&plan->reasons, &preflight.reasons);
+        plan_add_around(plan, world);
         plan_seal(plan, world);
         return true;
 }
@@ -476,6 +478,7 @@ bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err) {
                 !lay_out_rollback(world, plan, &preflight, restore ? backup : NULL, &why))
                 return end_blocked(plan, &preflight, &why) || (err_move(err, &why), false);
         reasons_move(&plan->reasons, &preflight.reasons);
+        plan_add_around(plan, world);
         plan_seal(plan, world);
         return true;
 }
@@ -550,6 +553,7 @@ bool plan_restore(World *world, const char *backup, const char *only, Plan *ret,
                                       world->from.version ? world->from.version : "?", info.name));
         lay_out_restore(world, plan, &info, only, now.running);
         add_notes(plan, world, &nothing, true);
+        plan_add_around(plan, world);
         plan_seal(plan, world);
         return true;
 }

@@ -8,6 +8,7 @@
 #include "base/version.h"
 #include "config/config.h"
 #include "model/environment.h"
+#include "update/around.h"
 #include "update/backups.h"
 #include "update/known.h"
 #include "update/runs.h"
@@ -127,6 +128,27 @@ static bool look_at_health(World *world, bool ask_checks, Preflight *preflight, 
         if (preflight->status.running && !preflight->status.keeper_present)
                 strv_push(&preflight->warnings,
                         str_format("its keeper is gone; the run brings a new one"));
+        return true;
+}
+
+/* The run itself waits until it is not, right before it would stop it. */
+static bool look_at_busy(World *world, Preflight *preflight, Err *err) {
+        const BusySpec *busy = &world->service->busy;
+        scoped(free_str) char *why = NULL;
+        preflight->points++;
+        if (!preflight->looking
+                        .log_path) /* it could not be looked at: there is a reason for that */
+                return true;
+        if (!busy_ask(world, &preflight->looking, &why, err))
+                return false;
+        scoped(free_str) char *every = duration_text(busy->every_ms);
+        scoped(free_str) char *how_long = duration_text(busy->for_ms);
+        scoped(free_str) char *hint = str_format(
+                "The update asks again every %s for %s, and ends with exit 75 if it still is.",
+                every, how_long);
+        if (why)
+                reason_add(&preflight->reasons, REASON_BUSY, 0, hint, "%s is busy: %s",
+                        world->service->name, why);
         return true;
 }
 
@@ -271,9 +293,9 @@ static bool look_at_known(World *world, Preflight *preflight, Err *err) {
 
 bool preflight_look(World *world, bool ask_checks, Preflight *ret, Err *err) {
         if (!look_at_known(world, ret, err) || !look_at_runtime(world, ret, err) ||
-                !look_at_health(world, ask_checks, ret, err) || !look_at_source(world, ret, err) ||
-                !look_at_configuration(world, ret, err) || !look_at_backup(world, ret, err) ||
-                !look_at_migrations(world, ret, err))
+                !look_at_busy(world, ret, err) || !look_at_health(world, ask_checks, ret, err) ||
+                !look_at_source(world, ret, err) || !look_at_configuration(world, ret, err) ||
+                !look_at_backup(world, ret, err) || !look_at_migrations(world, ret, err))
                 return false;
         look_at_secrets(world, ret);
         reasons_waive(&ret->reasons, option_given, &world->options, &ret->warnings);

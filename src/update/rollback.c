@@ -4,6 +4,7 @@
  * comes back when the old version does not verify.
  */
 #include "base/own.h"
+#include "update/around.h"
 #include "update/steps.h"
 #include "update/stories.h"
 
@@ -31,6 +32,8 @@ static const Step *const rollback_steps[] = {
         &step_verify_old,
         &step_publish_old,
         &step_tidy_old,
+        &step_busy,
+        HOOK_STEPS,
 };
 
 const Story rollback_story = {
@@ -60,6 +63,8 @@ static const Step *const restore_steps[] = {
         &step_verify_old,
         &step_publish_old,
         &step_tidy_old,
+        &step_busy,
+        HOOK_STEPS,
 };
 
 const Story restore_story = {

@@ -2,6 +2,7 @@
  * The update, from its first look to its last file: the table of contents. Read it top to bottom; each
  * step is in the file of its phase (steps.h). What is planned of it for a service is plan_update.c's.
  */
+#include "update/around.h"
 #include "update/steps.h"
 #include "update/stories.h"
 
@@ -38,6 +39,9 @@ static const Step *const steps[] = {
         &step_verify_old,   /* after the last: the old version really runs */
         &step_publish_old,  /* the backup is worth keeping */
         &step_tidy_old,
+        /* ---- put around the phases (plan_around.c) ---- */
+        &step_busy, /* last before ARM */
+        HOOK_STEPS,
 };
 
 const Story update_story = {

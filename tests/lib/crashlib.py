@@ -37,6 +37,11 @@ DELETE FROM row WHERE n % 3 = 0;
 GENTLE = "ALTER TABLE row ADD COLUMN note TEXT;\nUPDATE row SET note = 'migrated';\n"
 
 
+# Programs that are there on every machine and do nothing: what counts is that each is a step.
+AROUND = {"busy": {"command": ["true"]},
+          "hooks": {name: ["true"] for name in ("before-quiesce", "after-place", "before-rollback", "after-rollback")}}
+
+
 @dataclasses.dataclass(frozen=True)
 class Scenario:
     name: str
@@ -45,11 +50,13 @@ class Scenario:
     new: str
     behaviour: str = ""                     # of 1.1.0
     migration: str = GENTLE                 # of 1.1.0
+    around: bool = False                    # with hooks, and the question whether it is busy
     before: typing.Callable = lambda site, writer: None
     ends: typing.Tuple[str, ...] = ("succeeded",)   # what it comes to when nothing dies
 
     def site(self, **more):
-        manifest = {"monitor": {"for": "60ms", "every": "20ms"}, **more.pop("manifest", {})}
+        manifest = {"monitor": {"for": "60ms", "every": "20ms"}, **(AROUND if self.around else {}),
+                    **more.pop("manifest", {})}
         return Site([Release("1.0.0"),
                      Release("1.1.0", behaviour=self.behaviour, migrations={"01_note.sql": self.migration})],
                     base=scratch(), manifest=manifest, **more)
@@ -70,7 +77,7 @@ def _backed_up(site, writer):
 
 UPDATE = Scenario("update", ("update", SERVICE, "v1.1.0"), "1.0.0", "1.1.0")
 FAILS = Scenario("update that is rolled back", ("update", SERVICE, "v1.1.0"), "1.0.0", "1.1.0",
-                 behaviour="bad-health", migration=MIGRATION, ends=("rolled_back",))
+                 behaviour="bad-health", migration=MIGRATION, ends=("rolled_back",), around=True)
 ROLLBACK = Scenario("rollback", ("rollback", SERVICE, "--restore"), "1.1.0", "1.0.0", before=_updated)
 RESTORE = Scenario("restore", ("backup", "restore", SERVICE), "1.0.0", "1.0.0", before=_backed_up)
 SCENARIOS = [UPDATE, FAILS, ROLLBACK, RESTORE]

@@ -42,7 +42,7 @@ install: build      ## into PREFIX (/usr/local), DESTDIR is honoured
 	@echo "  systemctl enable --now belay-boot.service"
 
 uninstall:          ## removes what install put there
-	@ninja -C build uninstall
+	@$(PYTHON) tools/uninstall.py build
 
 bench: build        ## measures, see bench/
 	@if [ -x bench/run.sh ]; then bench/run.sh; else echo "there are no benchmarks yet"; fi

@@ -10,6 +10,7 @@
 #include "cli/table.h"
 #include "platform/lock.h"
 #include "update/adopt.h"
+#include "update/boot.h"
 #include "update/diagnose.h"
 #include "update/known.h"
 #include "update/log_tail.h"
@@ -176,9 +177,12 @@ int verb_stop(App *app) {
         js_set_bool(object, "forced", forced);
         app_print_json(app, object);
         if (!app->json)
-                printf("%s is stopped%s\n", world.service->name,
+                printf("%s is stopped%s%s\n", world.service->name,
                         forced ? " (it did not end by itself within stop.timeout, and was killed)"
-                               : "");
+                               : "",
+                        boot_is_enabled(world.state, world.service->name)
+                                ? "; the next boot starts it again"
+                                : "");
         return 0;
 }
 

@@ -28,6 +28,7 @@ typedef struct Inside {
         json_t *request;
         World world;
         int64_t migrate_ms, start_ms, verify_ms;
+        json_t *migrations; /* [{"id", "ms"}] */
         ChecksOutcome outcome;
 } Inside;
 
@@ -35,6 +36,7 @@ static void inside_done(Inside *inside) {
         checks_outcome_done(&inside->outcome);
         world_done(&inside->world);
         json_decref(inside->request);
+        json_decref(inside->migrations);
 }
 
 /* -- what is rehearsed ----------------------------------------------------------------------- */
@@ -117,6 +119,19 @@ static bool is_due(const Migration *migration, bool after_start) {
                migration->spec->kind != MIGRATION_MANUAL;
 }
 
+static bool run_one(
+        Inside *inside, const MigrateContext *context, const Migration *migration, Err *err) {
+        scoped(migrate_result_done) MigrateResult result = {0};
+        int64_t began = clock_now_ms();
+        if (!migrate_run(context, migration, &result, err))
+                return false;
+        json_t *one = json_object();
+        js_set_str(one, "id", migration->id);
+        js_set_int(one, "ms", clock_now_ms() - began);
+        json_array_append_new(inside->migrations, one);
+        return true;
+}
+
 static bool run_migrations(Inside *inside, bool after_start, Err *err) {
         const World *world = &inside->world;
         scoped(looking_done) Looking looking = {0};
@@ -136,12 +151,10 @@ static bool run_migrations(Inside *inside, bool after_start, Err *err) {
         context.extra = extra;
         if (!migrate_list(&context, NULL, &list, err))
                 return false;
-        for (size_t i = 0; i < list.n; i++) {
-                scoped(migrate_result_done) MigrateResult result = {0};
+        for (size_t i = 0; i < list.n; i++)
                 if (is_due(&list.items[i], after_start) &&
-                        !migrate_run(&context, &list.items[i], &result, err))
+                        !run_one(inside, &context, &list.items[i], err))
                         return false;
-        }
         return true;
 }
 
@@ -226,6 +239,7 @@ static void add_times(const Inside *inside, json_t *said) {
         js_set_int(said, "migrate_ms", inside->migrate_ms);
         js_set_int(said, "start_ms", inside->start_ms);
         js_set_int(said, "verify_ms", inside->verify_ms);
+        js_set(said, "migrations", json_incref(inside->migrations));
 }
 
 static int say(const Inside *inside, const char *failed, const Err *err) {
@@ -256,6 +270,7 @@ int rehearsal_main(const State *state) {
         scoped(err_clear) Err err = {0};
         scoped(inside_done)
                 Inside inside = {.state = state, .migrate_ms = -1, .start_ms = -1, .verify_ms = -1};
+        inside.migrations = json_array();
         (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
         if (!read_request(&inside, &err))
                 return say(&inside, "reading what to rehearse", &err);

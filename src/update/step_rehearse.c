@@ -11,6 +11,7 @@ static void observe(StepContext *context, const RehearsalResult *result) {
         js_set_int(context->observed, "migrate_ms", result->migrate_ms);
         js_set_int(context->observed, "start_ms", result->start_ms);
         js_set_int(context->observed, "verify_ms", result->verify_ms);
+        js_set(context->observed, "migrations", json_incref(js_get(result->said, "migrations")));
         js_set(context->observed, "checks", json_incref(js_get(result->said, "checks")));
 }
 

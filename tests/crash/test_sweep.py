@@ -9,11 +9,12 @@ import pytest
 
 import crashlib
 from belaytest import LONG
-from crashlib import FAILS, RESTORE, ROLLBACK, SCENARIOS, SEED, UPDATE
+from crashlib import FAILS, REHEARSED, RESTORE, ROLLBACK, SCENARIOS, SEED, UPDATE
 
 # Of the six minutes of this suite: seconds of trying for each scenario.
 SECONDS = {UPDATE: 60, FAILS: 60, ROLLBACK: 45, RESTORE: 30}
 PAIR_SECONDS = 12
+REHEARSED_SECONDS = 20
 
 
 def ids(scenario):
@@ -35,6 +36,23 @@ def test_a_death_at_every_point(scenario):
         seconds=None if LONG else SECONDS[scenario], at_least=60)
     crashlib.tell(f"deaths of the runner, {scenario.name} ({len(points)} points)", results, len(rules))
     assert {end for _, end in results} >= {scenario.ends[0], "aborted"}, "not all phases were hit"
+
+
+def test_a_death_at_every_point_of_a_rehearsal():
+    """Only what the rehearsal adds: from its first point to that of what follows it."""
+    site = crashlib.prepared(REHEARSED)
+    try:
+        points = crashlib.trace(site, REHEARSED)
+    finally:
+        site.close()
+    its_own = [n for n, (_, detail) in enumerate(points, 1) if "/rehearsal" in detail or detail == "the rehearsal"]
+    first, last = its_own[0] - 3, its_own[-1] + 3
+    rules = crashlib.evenly(crashlib.deaths(points[first - 1:last], first), SEED)
+    results = crashlib.in_parallel(
+        rules, lambda: crashlib.prepared(REHEARSED),
+        lambda site, rule: crashlib.attempt(site, REHEARSED, rule),
+        seconds=None if LONG else REHEARSED_SECONDS, at_least=20)
+    crashlib.tell(f"deaths of the runner in a rehearsal ({last - first} points)", results, len(rules))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=ids)

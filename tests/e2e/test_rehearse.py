@@ -168,7 +168,7 @@ exit 7
 """
 
 
-def test_a_version_that_destroys_all_it_can_reach(rehearsing, make_site):
+def test_a_version_that_destroys_all_it_can_reach(make_site):
     site = make_site([Release("1.0.0")], manifest={**ALWAYS, **scripts()})
     other = site.dir / "elsewhere.txt"
     other.write_text("somebody else's\n")
@@ -187,7 +187,7 @@ def test_a_version_that_destroys_all_it_can_reach(rehearsing, make_site):
     site.assert_whole(writer, version="1.0.0")
 
 
-def test_what_is_beside_the_checkout_is_in_the_copy(rehearsing, make_site):
+def test_what_is_beside_the_checkout_is_in_the_copy(make_site):
     """Untracked things (a node_modules, a compiled program) are there, and writes to them do not last."""
     script = "grep -q made-here tools/untracked && echo changed > tools/untracked && exit 0\nexit 3\n"
     site = make_site([Release("1.0.0", files={".gitignore": ".env\ndata/\ntools/\n"})],
@@ -200,7 +200,7 @@ def test_what_is_beside_the_checkout_is_in_the_copy(rehearsing, make_site):
     assert (site.app / "tools" / "untracked").read_text() == "made-here\n"
 
 
-def test_programs_can_tell_that_it_is_a_rehearsal(rehearsing, make_site):
+def test_programs_can_tell_that_it_is_a_rehearsal(make_site):
     script = 'test "$BELAY_REHEARSAL" = 1 || exit 4\n'
     check = {"command": {"run": ["sh", "-c", 'test "$BELAY_REHEARSAL" = 1 || test -e data/rehearsed'],
                          "interval": "20ms"}}
@@ -309,7 +309,21 @@ def test_cancel_in_the_middle(rehearsing):
     site.assert_whole(version="1.0.0")
 
 
-def test_as_a_user_of_their_own(rehearsing, make_site):
+def test_without_root(make_site):
+    """Namespaces of the user's own do the same."""
+    if os.geteuid() != 0:
+        pytest.skip("becomes another user")
+    site = make_site(releases(), manifest=ALWAYS)
+    site.dir.chmod(0o755)
+    subprocess.run(["chown", "-R", "nobody:nogroup", str(site.dir)], check=True)
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    site.ok("start", SERVICE, **nobody)
+    site.ok("rehearse", SERVICE, **nobody)
+    assert site.version() == "1.0.0"
+    assert not list(site.state.glob("runs/*/rehearsal"))
+
+
+def test_as_a_user_of_their_own(make_site):
     """Root rehearses as the service's user: what that one may not read, the copy may not read either."""
     if os.geteuid() != 0:
         pytest.skip("needs root")

@@ -416,6 +416,7 @@ class Site:
                   and ".backup." not in line[3:] and ".salvage-" not in line[3:]]
         strays += [str(p) for p in self.app.glob(".git/**/*.lock")]
         strays += [str(p) for p in self.state.glob("**/.partial-*")]
+        strays += [str(p) for p in self.state.glob("runs/*/rehearsal")]
         return strays
 
     def assert_whole(self, writer=None, version=None, one_of=None, undone=()):

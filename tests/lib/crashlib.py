@@ -53,10 +53,11 @@ class Scenario:
     around: bool = False                    # with hooks, and the question whether it is busy
     before: typing.Callable = lambda site, writer: None
     ends: typing.Tuple[str, ...] = ("succeeded",)   # what it comes to when nothing dies
+    rehearse: str = "never"
 
     def site(self, **more):
-        manifest = {"monitor": {"for": "60ms", "every": "20ms"}, **(AROUND if self.around else {}),
-                    **more.pop("manifest", {})}
+        manifest = {"monitor": {"for": "60ms", "every": "20ms"}, "rehearse": self.rehearse,
+                    **(AROUND if self.around else {}), **more.pop("manifest", {})}
         return Site([Release("1.0.0"),
                      Release("1.1.0", behaviour=self.behaviour, migrations={"01_note.sql": self.migration})],
                     base=scratch(), manifest=manifest, **more)
@@ -80,6 +81,8 @@ FAILS = Scenario("update that is rolled back", ("update", SERVICE, "v1.1.0"), "1
                  behaviour="bad-health", migration=MIGRATION, ends=("rolled_back",), around=True)
 ROLLBACK = Scenario("rollback", ("rollback", SERVICE, "--restore"), "1.1.0", "1.0.0", before=_updated)
 RESTORE = Scenario("restore", ("backup", "restore", SERVICE), "1.0.0", "1.0.0", before=_backed_up)
+# A scenario of its own: the others are about what happens after ARM.
+REHEARSED = Scenario("update with rehearsal", ("update", SERVICE, "v1.1.0"), "1.0.0", "1.1.0", rehearse="always")
 SCENARIOS = [UPDATE, FAILS, ROLLBACK, RESTORE]
 
 

@@ -16,6 +16,7 @@
 #include "base/units.h"
 #include "cli/progress.h"
 #include "platform/clock.h"
+#include "update/path.h"
 #include "update/runs.h"
 
 enum { RECOVERY_WITHIN_MS = 15000, READ_BYTES = 65536 };
@@ -34,6 +35,9 @@ typedef struct Follower {
         int events_fd, inotify_fd, runner_fd;
         Str partial; /* a line of which the end is not there yet */
         json_t *result;
+        json_t *next;        /* what comes after the run on its way, or why nothing does */
+        bool told_result;    /* it was printed, and another run is to follow */
+        bool until_verified; /* of the run that is the last on its way */
         bool verified;       /* from here on Ctrl-C only stops following */
         bool told;           /* the runner knows about Ctrl-C */
         bool died;           /* "died" was read */
@@ -47,6 +51,7 @@ static void follower_done(Follower *follower) {
         close_fd(&follower->runner_fd);
         str_done(&follower->partial);
         json_decref(follower->result);
+        json_decref(follower->next);
         progress_done(&follower->progress);
 }
 
@@ -66,6 +71,12 @@ static void take_event(Follower *follower, const char *line, size_t bytes) {
                 json_decref(follower->result);
                 follower->result = json_incref(event);
         }
+        if (str_equal(kind, "next")) {
+                json_decref(follower->next);
+                follower->next = json_incref(event);
+        }
+        if (str_equal(kind, "run") && json_array_size(js_get(event, "path")) > 1)
+                follower->until_verified = false;
         follower->last_sign = clock_now_ms();
         if (follower->app->json && !str_equal(kind, "result"))
                 printf("%.*s\n", (int)bytes, line);
@@ -173,6 +184,57 @@ static bool wait_for_recovery(Follower *follower) {
         return follower->runner_fd >= 0 || now - follower->alone_since < RECOVERY_WITHIN_MS;
 }
 
+static int follow_next(const Follower *follower, unsigned run, const json_t *runner) {
+        Follow next = {
+                .run = run, .from_start = true, .until_verified = follower->what->until_verified};
+        if (runner)
+                (void)process_from_json(runner, &next.runner);
+        return follow_run(follower->app, &next);
+}
+
+/* Its runner is gone, and did not say what comes next: the next run may have begun all the same. */
+static int way_left(Follower *follower) {
+        scoped(err_clear) Err err = {0};
+        scoped(run_done) Run run = {0};
+        scoped(run_done) Run newest = {0};
+        bool found = false;
+        unsigned number = follower->what->run;
+        if (!run_load(&follower->app->state, number, &run, &err) ||
+                !run_newest(&follower->app->state, run_service(&run), &newest, &found, &err))
+                return app_fail(follower->app, &err);
+        if (found && path_run_before(&newest) == number)
+                return follow_next(follower, newest.number, NULL);
+        if (!path_rest(&run))
+                return 0;
+        err_fail(&err, ERR_INTERRUPTED,
+                "the rest of the way to %s is still to go (the runner of run "
+                "#%u died)",
+                path_target_of(&run), number);
+        err_hint(&err, "`belay resume %u` goes on, `belay cancel %u` leaves it at that.", number,
+                number);
+        return app_fail(follower->app, &err);
+}
+
+/* Another run follows, or the way ends here and this says why. */
+static int take_next(Follower *follower) {
+        scoped(err_clear) Err err = {0};
+        const json_t *next = follower->next;
+        unsigned run = (unsigned)js_int(next, "next", 0);
+        const char *error = js_str(next, "error"), *hint = js_str(next, "hint");
+        if (run)
+                return follow_next(follower, run, js_get(next, "runner"));
+        if (!error) {
+                if (!follower->app->json)
+                        printf("%s\n", js_str(next, "text"));
+                return 0;
+        }
+        err_fail(&err, err_code_of_name(js_str(next, "code")), "the way to %s ends here: %s",
+                js_str(next, "target"), error);
+        if (hint)
+                err_hint(&err, "%s", hint);
+        return app_fail(follower->app, &err);
+}
+
 /* The runner died between END and its last words: the journal says how the run ended. */
 static int report_ended(Follower *follower, const Run *run) {
         scoped(free_str) char *how = run_state_text(run);
@@ -184,7 +246,7 @@ static int report_ended(Follower *follower, const Run *run) {
         app_print_json(follower->app, object);
         if (!follower->app->json)
                 printf("run #%u of %s has ended: %s\n", run->number, run_service(run), how);
-        return status;
+        return path_target_of(run) && run->state.end == RUN_SUCCEEDED ? way_left(follower) : status;
 }
 
 static int report_interrupted(Follower *follower) {
@@ -229,9 +291,15 @@ static int finish(Follower *follower) {
 static int follow_loop(Follower *follower) {
         for (;;) {
                 read_events(follower);
-                if (follower->result)
-                        return finish(follower);
-                if (follower->what->until_verified && follower->verified)
+                if (follower->result && !follower->told_result) {
+                        int status = finish(follower);
+                        if (!js_get(follower->result, "path"))
+                                return status;
+                        follower->told_result = true;
+                }
+                if (follower->next)
+                        return take_next(follower);
+                if (follower->until_verified && follower->verified)
                         return goes_on(follower, "Verified");
                 if (interrupted && follower->verified)
                         return goes_on(follower, "Stopped following");
@@ -240,6 +308,8 @@ static int follow_loop(Follower *follower) {
                 if (follower->runner_fd < 0) {
                         /* What it wrote last may have come after the reading. */
                         read_events(follower);
+                        if (follower->told_result && !follower->next)
+                                return way_left(follower);
                         if (!follower->result && !wait_for_recovery(follower))
                                 return report_interrupted(follower);
                 }
@@ -259,8 +329,12 @@ void follow_prepare(void) { mask_interrupt(SIG_BLOCK); }
 
 int follow_run(App *app, const Follow *follow) {
         scoped(err_clear) Err err = {0};
-        scoped(follower_done) Follower follower = {
-                .app = app, .what = follow, .events_fd = -1, .inotify_fd = -1, .runner_fd = -1};
+        scoped(follower_done) Follower follower = {.app = app,
+                .what = follow,
+                .until_verified = follow->until_verified,
+                .events_fd = -1,
+                .inotify_fd = -1,
+                .runner_fd = -1};
         progress_open(&follower.progress, app, follow->run);
         const struct sigaction action = {.sa_handler = on_interrupt};
         sigaction(SIGINT, &action, NULL);

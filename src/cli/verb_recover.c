@@ -10,12 +10,27 @@
 #include "base/str.h"
 #include "cli/follow.h"
 #include "platform/file.h"
+#include "platform/lock.h"
+#include "update/path.h"
 #include "update/runner.h"
 #include "update/runs.h"
 
 static bool has(const App *app, Opt opt) { return app->opt[opt] != NULL; }
 
 static bool is_open(const Run *run) { return !run->damaged && run->state.end == RUN_OPEN; }
+
+/* Open, or the last of what was done of a way that goes on. */
+static bool is_unfinished(const Run *run, bool newest) {
+        return is_open(run) || (newest && path_rest(run));
+}
+
+/* A damaged run that others followed was a person's, and is settled. */
+static bool is_newest(const Run *runs, size_t at) {
+        for (size_t i = 0; i < at; i++)
+                if (str_equal(run_service(&runs[i]), run_service(&runs[at])))
+                        return false;
+        return true;
+}
 
 /* The open run of this directory's service, else the only one. */
 static bool find_open_run(App *app, unsigned *ret, Err *err) {
@@ -27,7 +42,7 @@ static bool find_open_run(App *app, unsigned *ret, Err *err) {
                 bool any = false;
                 if (!run_newest(&app->state, here, &newest, &any, err))
                         return false;
-                if (any && (newest.damaged || is_open(&newest))) {
+                if (any && (newest.damaged || is_unfinished(&newest, true))) {
                         *ret = newest.number;
                         return true;
                 }
@@ -36,7 +51,7 @@ static bool find_open_run(App *app, unsigned *ret, Err *err) {
                 return false;
         scoped(str_done) Str names = {0};
         for (size_t i = 0; i < n; i++)
-                if (is_open(&runs[i])) {
+                if (is_unfinished(&runs[i], is_newest(runs, i))) {
                         found++;
                         *ret = runs[i].number;
                         str_addf(&names, "#%u %s\n", runs[i].number, run_service(&runs[i]));
@@ -111,6 +126,46 @@ static int damaged(App *app, const Run *run) {
         return app_fail(app, &err);
 }
 
+/* The run has succeeded, and the next on its way did not begin. A runner that lives is about to begin it. */
+static int go_on(App *app, const Run *run) {
+        scoped(err_clear) Err err = {0};
+        scoped(run_done) Run newest = {0};
+        bool found = false;
+        if (run_owner_alive(run)) {
+                const Follow follow = {.run = run->number, .from_start = true};
+                return follow_run(app, &follow);
+        }
+        if (!run_newest(&app->state, run_service(run), &newest, &found, &err))
+                return app_fail(app, &err);
+        if (newest.number != run->number)
+                return say_ended(app, run);
+        if (!app->json)
+                printf("run #%u of %s was a stop on the way to %s: the next update begins\n",
+                        run->number, run_service(run), path_target_of(run));
+        return begin_run(app, path_request(run));
+}
+
+/* The version that it has come to stays. */
+static int leave_it_at_that(App *app, const Run *run) {
+        scoped(err_clear) Err err = {0};
+        scoped(free_str) char *path = state_lock_file(&app->state, run_service(run));
+        const LockOwner owner = {.what = "ending a way"};
+        Lock lock = LOCK_NONE;
+        bool good = lock_take(path, &owner, 0, &lock, &err) &&
+                    path_end(&app->state, run, "a person left it at that", &err);
+        lock_release(&lock);
+        if (!good)
+                return app_fail(app, &err);
+        json_t *object = json_object();
+        js_set_int(object, "run", run->number);
+        js_set_str(object, "state", "succeeded");
+        app_print_json(app, object);
+        if (!app->json)
+                printf("%s stays at %s: the way to %s is not gone on\n", run_service(run),
+                        js_str(js_get(run->state.plan, "to"), "version"), path_target_of(run));
+        return 0;
+}
+
 static int resume_one(App *app, unsigned number, const char *wish) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
@@ -118,6 +173,8 @@ static int resume_one(App *app, unsigned number, const char *wish) {
                 return app_fail(app, &err);
         if (run.damaged)
                 return damaged(app, &run);
+        if (path_rest(&run) && !str_equal(wish, "accept"))
+                return str_equal(wish, "finish") ? go_on(app, &run) : leave_it_at_that(app, &run);
         if (run.state.end == RUN_SUCCEEDED && str_equal(wish, "undo"))
                 return too_late(app, &run);
         if (run.state.end != RUN_OPEN)
@@ -133,14 +190,6 @@ static int resume_one(App *app, unsigned number, const char *wish) {
                 return follow_run(app, &follow);
         }
         return recover_run(app, number, wish);
-}
-
-/* A damaged run that others followed was a person's, and is settled. */
-static bool is_newest(const Run *runs, size_t at) {
-        for (size_t i = 0; i < at; i++)
-                if (str_equal(run_service(&runs[i]), run_service(&runs[at])))
-                        return false;
-        return true;
 }
 
 static int say_nothing_open(App *app) {
@@ -162,7 +211,8 @@ static int resume_all(App *app) {
                 return app_fail(app, &err);
         for (size_t i = n; i-- > 0;) {
                 bool stuck = runs[i].damaged && is_newest(runs, i);
-                if (!stuck && (!is_open(&runs[i]) || runs[i].state.waiting))
+                if (!stuck &&
+                        (!is_unfinished(&runs[i], is_newest(runs, i)) || runs[i].state.waiting))
                         continue;
                 any = true;
                 int status =

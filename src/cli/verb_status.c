@@ -15,6 +15,7 @@
 #include "platform/clock.h"
 #include "update/backups.h"
 #include "update/boot.h"
+#include "update/choose.h"
 #include "update/history.h"
 #include "update/known.h"
 #include "update/preflight.h"
@@ -157,7 +158,14 @@ static void add_last_run(Row *row, const World *world, const History *history) {
         js_set_str(object, "state", how);
         js_set_int(object, "at", when);
         js_set(row->object, "last_run", object);
-        if (!run.damaged && run.end == RUN_OPEN && !is_driven(world, &run))
+        if (run.damaged || (run.end != RUN_OPEN && !run.left_to) || is_driven(world, &run))
+                return;
+        if (run.left_to)
+                strv_addf(&row->lines,
+                        "%s: the way to %s has come as far as %s: `belay resume %u` goes on, "
+                        "`belay cancel %u` leaves it at that",
+                        world->service->name, run.left_to, run.to, run.run, run.run);
+        else
                 add_open_run(row, world->service->name, &run);
 }
 
@@ -185,6 +193,7 @@ static void add_reasons(Row *row, World *world, bool healthy) {
         const char *name = world->service->name;
         if (!world->to.version)
                 return;
+        (void)choose_load_releases(world, RELEASES_KEPT, NULL, NULL);
         (void)preflight_obstacles(world, &reasons, NULL);
         (void)preflight_known(world, &reasons, NULL);
         if (!healthy)

@@ -13,8 +13,10 @@
 #include "cli/table.h"
 #include "manifest/manifest.h"
 #include "platform/file.h"
+#include "update/path.h"
 #include "update/plan.h"
 #include "update/predict.h"
+#include "update/release_text.h"
 #include "update/report.h"
 #include "update/runner.h"
 #include "update/runs.h"
@@ -114,12 +116,70 @@ static void print_reasons(const Plan *plan) {
                         is_blocked(plan) ? "Blocked. In the way:" : "It will wait:", text);
 }
 
+static void print_way(const World *world) {
+        if (world->n_way < 2)
+                return;
+        printf("  The way: %s", world->from.version);
+        for (size_t i = 0; i < world->n_way; i++)
+                printf(" → %s", world->way[i].version);
+        printf(", %zu updates, one after the other, each verified. This plan is of the first.\n",
+                world->n_way);
+        for (size_t i = 0; i + 1 < world->n_way; i++)
+                printf("    %s: %s\n", world->way[i].version, world->way_why[i]);
+}
+
+enum { SHORT_NOTES = 140, GUIDE_LINES = 40 };
+
+static void print_guide(const ReleaseInfo *info, const char *service) {
+        unsigned lines = 0;
+        printf("  Migration guide of %s%s:\n", info->version,
+                info->migrations == RELEASE_MIGRATIONS_MANUAL
+                        ? " (yours to follow: the run waits until you confirm it)"
+                        : "");
+        for (const char *line = info->migration_guide; line && *line && lines < GUIDE_LINES;
+                lines++) {
+                size_t bytes = strcspn(line, "\n");
+                printf("    │ %.*s\n", (int)bytes, line);
+                line += bytes + (line[bytes] == '\n');
+        }
+        if (lines == GUIDE_LINES)
+                printf("    The whole of it: belay notes %s %s\n", service, info->version);
+}
+
+/* What is said of the releases on the way, the newest first. */
+static void print_releases(const World *world) {
+        const ReleaseData *data = &world->releases.data;
+        const char *from = world->from.version, *to = path_target(world)->version;
+        size_t n = 0;
+        scoped(free_mem) const ReleaseInfo **infos = release_data_between(data, from, to, &n);
+        scoped(free_str) char *support = release_support_text(data, from, to);
+        scoped(free_str) char *trouble = release_trouble_text(&world->releases);
+        for (size_t i = n; i-- > 0;) {
+                scoped(free_str) char *marks =
+                        release_marks(infos[i], i ? infos[i - 1]->version : from);
+                scoped(free_str) char *notes = release_notes_short(infos[i]->notes, SHORT_NOTES);
+                printf("  Notes %s: %s%s%s\n", infos[i]->version, marks,
+                        marks[0] && notes[0] ? ": " : "", notes);
+        }
+        if (n)
+                printf("    All of it: belay notes %s\n", world->service->name);
+        for (size_t i = 0; i < n; i++)
+                if (infos[i]->migration_guide)
+                        print_guide(infos[i], world->service->name);
+        if (support)
+                printf("  Support: %s\n", support);
+        if (trouble)
+                printf("  Note: %s\n", trouble);
+}
+
 static void print_plan(const App *app, const World *world, const Plan *plan) {
         printf("%s", plan->title);
         if (plan->to.reference)
                 printf("   %s %.12s", plan->to.tag, plan->to.reference);
         putchar('\n');
         print_reasons(plan);
+        print_way(world);
+        print_releases(world);
         for (size_t i = 0; plan->notes && plan->notes[i]; i++)
                 printf("  Note: %s\n", plan->notes[i]);
         if (!plan->n_lines) {
@@ -146,7 +206,7 @@ static void print_plan(const App *app, const World *world, const Plan *plan) {
                 print_explanation(world->service);
         if (plan->story == &update_story && !is_blocked(plan))
                 printf("  Plan %s. Run it: belay update %s %s --plan %s\n", plan->id,
-                        world->service->name, plan->to.version, plan->id);
+                        world->service->name, path_target(world)->version, plan->id);
 }
 
 typedef bool (*MakePlan)(World *, const char *, Plan *, Err *);
@@ -166,10 +226,28 @@ static bool make_plan(
         return true;
 }
 
+static void add_release_facts(const World *world, json_t *object) {
+        size_t n = 0;
+        const char *to = path_target(world)->version;
+        scoped(free_mem) const ReleaseInfo **infos =
+                release_data_between(&world->releases.data, world->from.version, to, &n);
+        json_t *array = json_array();
+        for (size_t i = n; i-- > 0;)
+                json_array_append_new(array, release_info_to_json(infos[i]));
+        js_set(object, "releases", array);
+        js_set(object, "path", path_to_json(world));
+        js_set_str(object, "support",
+                support_name(release_data_support(&world->releases.data, world->from.version)));
+        js_set_str(object, "support_of_target",
+                support_name(release_data_support(&world->releases.data, to)));
+        release_data_facts(world, object);
+}
+
 static int show_plan(App *app, const World *world, const Plan *plan) {
         bool is_update = plan->nothing == NULL;
         if (app->json) {
                 json_t *object = plan_to_json(plan);
+                add_release_facts(world, object);
                 if (has(app, OPT_EXPLAIN)) {
                         json_t *values = json_array();
                         for (size_t i = 0; i < world->service->n_origins; i++) {
@@ -205,13 +283,25 @@ int verb_plan(App *app) {
 
 /* -- update and rollback -- */
 
+/* The run, or the one that came after it on its way. */
+static bool load_last_of_way(App *app, unsigned number, Run *ret) {
+        scoped(run_done) Run run = {0};
+        bool found = false;
+        if (!run_load(&app->state, number, &run, NULL))
+                return false;
+        if (run.state.end == RUN_SUCCEEDED)
+                return run_newest(&app->state, run_service(&run), ret, &found, NULL) && found;
+        *ret = run;
+        run = (Run){0};
+        return true;
+}
+
 /* A step that a person does is confirmed on the terminal, if there is one; else by `belay accept`. */
 static int ask_person(App *app, unsigned number, int status) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
-        if (status != 8 || !app->can_ask || app->yes ||
-                !run_load(&app->state, number, &run, NULL) || !run.state.waiting ||
-                !str_equal(js_str(run.state.wait, "for"), "step"))
+        if (status != 8 || !app->can_ask || app->yes || !load_last_of_way(app, number, &run) ||
+                !run.state.waiting || !str_equal(js_str(run.state.wait, "for"), "step"))
                 return status;
         const char *why = js_str(run.state.wait, "why");
         scoped(free_str) char *question =
@@ -219,7 +309,7 @@ static int ask_person(App *app, unsigned number, int status) {
         bool yes = false;
         if (!app_ask(app, question, &yes, &err))
                 return app_fail(app, &err);
-        return yes ? ask_person(app, number, recover_run(app, number, "accept")) : status;
+        return yes ? ask_person(app, run.number, recover_run(app, run.number, "accept")) : status;
 }
 
 int begin_run(App *app, json_t *request) {

@@ -50,6 +50,9 @@ typedef enum ReasonCode {
         REASON_FREEZE,
         REASON_WINDOW,
         REASON_STAGING_FIRST,
+        REASON_COOLDOWN,
+        REASON_NO_WAY, /* through required stops */
+        REASON_SETTING_MISSING,
         /* the checkout */
         REASON_CHECKOUT,
         REASON_UNFINISHED_GIT,

@@ -73,6 +73,7 @@ static bool no_way(const Search *search, const char *from, const char *to, Err *
         err_fail(err, ERR_REFUSED,
                 "%s must be updated from %s, and no release on the way from %s is that", to,
                 range_of(search, to), from);
+        err_reason(err, "no-way");
         return err_hint(err,
                 "A version in between may be missing from the source, or have proved bad; "
                 "the notes of %s say how to come to it.",
@@ -85,6 +86,7 @@ static bool stop_is_missing(const char *stop, Err *err) {
                 "offer "
                 "it, or it proved bad",
                 stop);
+        err_reason(err, "no-way");
         return err_hint(
                 err, "Ask who publishes the releases; --even-if-bad tries a bad one again.");
 }

@@ -10,6 +10,7 @@
 #include "model/redact.h"
 #include "update/backups.h"
 #include "update/log_tail.h"
+#include "update/release_needs.h"
 #include "update/steps.h"
 
 static const StepRecord *step_of(const RunState *run, const char *name) {
@@ -95,9 +96,14 @@ static bool decide_in_watch(const World *world, json_t *decision, bool *ret_wait
                 return false;
         if (!loss.changed)
                 return revert(decision, "the data is as it was at the last backup pass");
-        if (!loss.schema_changed && !loss.fewer_rows && !loss.missing_files) {
+        bool readable = !loss.schema_changed || release_needs_old_reads_new(world->run_state->plan);
+        if (readable && !loss.fewer_rows && !loss.missing_files) {
                 js_set_bool(decision, "changed", true);
-                return revert(decision, "the data has the old layout, and no table has fewer rows");
+                return revert(decision,
+                        loss.schema_changed
+                                ? "the old version is said to run on the new schema, and no table "
+                                  "has fewer rows"
+                                : "the data has the old layout, and no table has fewer rows");
         }
         if (!written_since_verify(world, &written, err))
                 return false;
@@ -118,10 +124,11 @@ static bool decide_for_person(const World *world, json_t *decision) {
         scoped(backup_loss_done) BackupLoss loss = {0};
         bool known = backup_loss(
                 world_store(world), world->service->name, backups_run_id(world), &loss, NULL);
-        if (known && !loss.schema_changed && !loss.fewer_rows && !loss.missing_files)
+        bool readable = !loss.schema_changed || release_needs_old_reads_new(world->run_state->plan);
+        if (known && readable && !loss.fewer_rows && !loss.missing_files)
                 return revert(decision,
-                        "a person decided to go back; the data has the old layout, and nothing of "
-                        "it is missing");
+                        "a person decided to go back; the old version reads the data, and nothing "
+                        "of it is missing");
         return restore(decision, "a person decided to go back");
 }
 

@@ -8,6 +8,8 @@
 #include "base/units.h"
 #include "platform/file.h"
 #include "update/known.h"
+#include "update/path.h"
+#include "update/release_needs.h"
 
 void plan_drop_lines(Plan *plan) {
         for (size_t i = 0; i < plan->n_lines; i++) {
@@ -113,6 +115,7 @@ void plan_seal(Plan *plan, const World *world) {
                         json_array_append_new(steps, json_string(plan->lines[i].instance));
         }
         js_set(all, "steps", steps);
+        js_set(all, "path", path_to_json(world));
         scoped(free_str) char *text = js_line(all);
         scoped(free_str) char *whole = str_format("%s\n%.*s", text,
                 (int)world->service->manifest_bytes, world->service->manifest_text);
@@ -138,6 +141,12 @@ json_t *plan_to_record(const Plan *plan, const World *world) {
         js_set(record, "contents", service_contents_to_json(service));
         if (plan->data)
                 js_set(record, "data", json_incref(plan->data));
+        /* Only an update goes on: of the way a rehearsal tries the first part. */
+        json_t *path = str_equal(plan->story->kind, "update") ? path_to_record(world) : NULL;
+        if (path)
+                js_set(record, "path", path);
+        if (world->needs)
+                js_set(record, "release", release_needs_to_record(world));
         js_set_str(record, "plan", plan->id);
         js_set(record, "steps", steps_to_json(plan));
         return record;

@@ -10,6 +10,7 @@
 #include "update/backups.h"
 #include "update/choose.h"
 #include "update/known.h"
+#include "update/path.h"
 #include "update/plan.h"
 #include "update/preflight.h"
 #include "update/runs.h"
@@ -246,6 +247,12 @@ static bool nothing_to_do(Plan *plan, const World *world) {
                 return false;
         plan->nothing = str_format(
                 "%s is at %s (%.7s) already", name, world->to.version, world->to.reference);
+        if (world->waiting.version) {
+                scoped(free_str) char *when = time_text(world->waiting_until_ms);
+                str_replace_owned(
+                        &plan->nothing, str_format("%s; %s waits until %s (cooldown)",
+                                                plan->nothing, world->waiting.version, when));
+        }
         return true;
 }
 
@@ -303,11 +310,16 @@ static bool fix_source(World *world, const char *wanted, Plan *plan, Err *err) {
 static bool aim(World *world, const char *wanted, Plan *plan, Err *err) {
         if (!world_look(world, err) || !fix_source(world, wanted, plan, err) ||
                 !choose_target(world, wanted, RELEASES_RECENT, err) ||
-                !refuse_if_unsure(world, err))
+                !refuse_if_unsure(world, err) || !path_choose(world, err))
                 return false;
         release_copy(&plan->from, &world->from);
         release_copy(&plan->to, &world->to);
-        set_title(plan, world, plan->story == &rehearse_story ? " (rehearsal)" : "");
+        scoped(free_str) char *on_the_way =
+                world->n_way > 1 ? str_format(" (on the way to %s)", path_target(world)->version)
+                                 : str_copy("");
+        scoped(free_str) char *kind = str_format(
+                "%s%s", on_the_way, plan->story == &rehearse_story ? " (rehearsal)" : "");
+        set_title(plan, world, kind);
         return true;
 }
 
@@ -466,6 +478,7 @@ bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err) {
         set_title(plan, world, " (rollback)");
         if (nothing_to_do(plan, world))
                 return true;
+        world->service->cooldown_ms = 0;
         /* A person asks for it: that it is older, was bad or runs badly now is why. */
         world->options.allow_downgrade = world->options.even_if_bad =
                 world->options.accept_breaking = true;

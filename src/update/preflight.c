@@ -10,7 +10,9 @@
 #include "model/environment.h"
 #include "update/around.h"
 #include "update/backups.h"
+#include "update/choose.h"
 #include "update/known.h"
+#include "update/release_needs.h"
 #include "update/runs.h"
 #include "update/settings.h"
 #include "update/times.h"
@@ -28,16 +30,47 @@ static bool take_refusal(Preflight *preflight, ReasonCode code, Err *err) {
 
 /* -- the target: bad, older, breaking -- */
 
-static bool look_at_target(const World *world, ReasonList *reasons, Err *err) {
-        const char *name = world->service->name, *from = world->from.version,
-                   *to = world->to.version;
+static void look_at_breaking(
+        const World *world, const char *from, const char *to, ReasonList *reasons) {
+        const ReleaseData *data = &world->releases.data;
+        const char *which = NULL;
+        if (!release_data_breaking(data, from, to, &which))
+                return;
+        const ReleaseInfo *info = release_data_find(data, which);
+        scoped(free_str) char *hint =
+                str_format("Read its notes%s%s%s, then add --accept-breaking.",
+                        data->n ? " (`belay notes " : "", data->n ? world->service->name : "",
+                        data->n ? "`)" : "");
+        if (info && info->breaking == SAID_YES)
+                reason_add(reasons, REASON_BREAKING, 0, hint,
+                        "%s to %s may break what uses it: the notes of %s say so", from, to, which);
+        else
+                reason_add(reasons, REASON_BREAKING, 0, hint,
+                        "%s to %s may break what uses it (a %s step)", from, to,
+                        version_step(from, to));
+}
+
+static void look_at_age(const World *world, const Release *release, ReasonList *reasons) {
+        int64_t lifts_at = choose_lifts_at(world, release);
+        if (!lifts_at)
+                return;
+        scoped(free_str) char *age = choose_age_text(world, release);
+        reason_add(reasons, REASON_COOLDOWN, lifts_at,
+                "Security releases do not wait; the manifest's `cooldown` says how long others do.",
+                "%s is too young: %s", release->version, age);
+}
+
+/* From one version on the way to the next. */
+static bool look_at_leg(const World *world, const Release *before, const Release *next,
+        ReasonList *reasons, Err *err) {
+        const char *name = world->service->name, *from = before->version, *to = next->version;
         scoped(free_str) char *why = NULL, *hint = NULL;
-        if (!bad_find(world->state, name, world->to.reference, &why, err))
+        if (!bad_find(world->state, name, next->reference, &why, err))
                 return false;
         hint = str_format("`belay update %s %s --even-if-bad` tries it again.", name, to);
         if (why)
                 reason_add(reasons, REASON_BAD_VERSION, 0, hint,
-                        "%s (%.7s) is remembered as bad: %s", to, world->to.reference, why);
+                        "%s (%.7s) is remembered as bad: %s", to, next->reference, why);
         bool ordered = false;
         int order = from ? version_text_compare(to, from, &ordered) : 0;
         str_replace_owned(&hint,
@@ -47,11 +80,21 @@ static bool look_at_target(const World *world, ReasonList *reasons, Err *err) {
         if (ordered && order < 0)
                 reason_add(reasons, REASON_DOWNGRADE, 0, hint,
                         "%s is older than %s, which is installed", to, from);
-        if (from && order > 0 && version_is_breaking(from, to))
-                reason_add(reasons, REASON_BREAKING, 0,
-                        "Read its notes, then add --accept-breaking.",
-                        "%s to %s may break what uses it (a %s step)", from, to,
-                        version_step(from, to));
+        if (from && order > 0)
+                look_at_breaking(world, from, to, reasons);
+        if (!ordered || order > 0)
+                look_at_age(world, next, reasons);
+        return true;
+}
+
+/* What the last leg would be refused for is known before the first begins. */
+static bool look_at_target(const World *world, ReasonList *reasons, Err *err) {
+        const Release *before = &world->to;
+        if (!look_at_leg(world, &world->from, &world->to, reasons, err))
+                return false;
+        for (size_t i = 1; i < world->n_way; before = &world->way[i++])
+                if (!look_at_leg(world, before, &world->way[i], reasons, err))
+                        return false;
         return true;
 }
 
@@ -291,7 +334,19 @@ static bool look_at_known(World *world, Preflight *preflight, Err *err) {
         return preflight_known(world, &preflight->reasons, err);
 }
 
+/* First of all: it adds to the service, and what is opened afterwards borrows from that. */
+static void look_at_needs(World *world, Preflight *preflight) {
+        scoped(looking_done) Looking looking = {0};
+        scoped(err_clear) Err unread = {0};
+        if (!world->releases.data.n)
+                return;
+        preflight->points += 2;
+        (void)looking_open(world, &world->from, &looking, &unread);
+        release_needs_look(world, looking.env, &preflight->reasons, &preflight->warnings);
+}
+
 bool preflight_look(World *world, bool ask_checks, Preflight *ret, Err *err) {
+        look_at_needs(world, ret);
         if (!look_at_known(world, ret, err) || !look_at_runtime(world, ret, err) ||
                 !look_at_busy(world, ret, err) || !look_at_health(world, ask_checks, ret, err) ||
                 !look_at_source(world, ret, err) || !look_at_configuration(world, ret, err) ||

@@ -69,6 +69,10 @@ static void succeeded(Str *out, const World *world, const Run *run, const RunOut
                 str_addf(out,
                         "\n  The data that was replaced is kept: belay backup show %s salvage-%s",
                         name, kept);
+        const json_t *path = js_get(world->run_state->plan, "path");
+        if (json_array_size(js_get(path, "rest")))
+                str_addf(out, "\n  It was a stop: on the way to %s the next update begins.",
+                        js_str(path, "target"));
         for (size_t i = 0; outcome->unfinished && outcome->unfinished[i]; i++)
                 str_addf(out, "\n  Left to do: %s", outcome->unfinished[i]);
 }
@@ -232,6 +236,9 @@ void result_tell(const World *world, const RunOutcome *outcome, const char *text
                 outcome->failure.message ? likely_cause(outcome->failure.message, log) : NULL);
         js_set_str(fields, "log", log);
         js_set_str(fields, "text", text);
+        const json_t *path = js_get(world->run_state->plan, "path");
+        if (outcome->end == RUN_SUCCEEDED && json_array_size(js_get(path, "rest")))
+                js_set(fields, "path", json_incref((json_t *)(uintptr_t)path));
         events_add(world->events, "result", fields);
 }
 

@@ -20,6 +20,7 @@
 #include "platform/lock.h"
 #include "update/backups.h"
 #include "update/known.h"
+#include "update/path.h"
 #include "update/plan.h"
 #include "update/result.h"
 #include "update/runs.h"
@@ -197,6 +198,8 @@ static void add_run_event(Runner *runner) {
         js_set_str(fields, "service", runner->world.service->name);
         js_set_str(fields, "title", runner->plan.title);
         js_set_str(fields, "run_kind", runner->plan.story->kind);
+        if (runner->world.n_way > 1)
+                js_set(fields, "path", path_to_json(&runner->world));
         events_add(&runner->events, "run", fields);
 }
 
@@ -212,6 +215,55 @@ static Engine engine_of(Runner *runner, const Story *story) {
                 .events = &runner->events,
                 .cancel = &cancel_wish,
         };
+}
+
+/* ---- the way goes on ---- */
+
+/* Nobody may begin it by surprise later: a next run that cannot begin ends the way, and the journal says so. */
+static void end_way(Runner *runner, const Run *run, const char *what, const Err *why) {
+        scoped(free_str) char *text = str_format(
+                "%s%s%s", what, why->message ? ": " : "", why->message ? why->message : "");
+        json_t *note = json_object();
+        js_set_str(note, "kind", "path-ended");
+        js_set_str(note, "text", text);
+        if (!journal_dead(runner->journal))
+                (void)journal_append(runner->journal, RECORD_NOTE, note, NULL);
+        else
+                json_decref(note);
+        json_t *fields = json_object();
+        js_set_str(fields, "target", path_target_of(run));
+        js_set_str(fields, "text", text);
+        js_set_str(fields, "error", why->message);
+        js_set_str(fields, "hint", why->hint);
+        js_set_str(fields, "code", why->message ? err_name(why->code) : NULL);
+        js_set_int(fields, "exit", err_exit_status(why->code));
+        events_add(&runner->events, "next", fields);
+}
+
+/* The run has succeeded, and others are to follow: the next has a runner of its own. Locks are released. */
+static void go_on(Runner *runner) {
+        scoped(run_done) Run run = {0};
+        scoped(err_clear) Err why = {0};
+        scoped(runner_started_done) RunnerStarted started = {0};
+        if (!run_load(runner->state, runner->world.run, &run, NULL))
+                return;
+        json_t *request = path_request(&run);
+        if (!request)
+                return;
+        if (!runner_start(runner->state, request, &started, &why)) {
+                end_way(runner, &run, "the next run could not begin", &why);
+                return;
+        }
+        if (!started.run) {
+                end_way(runner, &run, started.nothing ? started.nothing : "nothing is left to do",
+                        &why);
+                return;
+        }
+        json_t *fields = json_object();
+        js_set_str(fields, "target", path_target_of(&run));
+        js_set_int(fields, "next", started.run);
+        js_set(fields, "runner", process_to_json(&started.process));
+        events_add(&runner->events, "next", fields);
 }
 
 /* The engine has returned: what is left is for people. Nothing here decides anything. */
@@ -230,7 +282,22 @@ static int finish(Runner *runner, bool whole, RunOutcome *outcome, Err *err) {
         lock_release(&runner->directory_lock);
         lock_release(&runner->service_lock);
         result_tell(&runner->world, outcome, text);
+        go_on(runner);
         return outcome->exit_status;
+}
+
+/* Whoever began another run meanwhile had something else in mind. */
+static bool still_on_the_way(const Runner *runner, Err *err) {
+        scoped(run_done) Run newest = {0};
+        bool found = false;
+        unsigned before = runner->world.after_run;
+        if (!before)
+                return true;
+        if (!run_newest(runner->state, runner->world.service->name, &newest, &found, err))
+                return false;
+        if (found && newest.number == before && path_rest(&newest))
+                return true;
+        return err_fail(err, ERR_REFUSED, "run #%u came in between", found ? newest.number : 0);
 }
 
 static bool prepare_new(Runner *runner, Err *err) {
@@ -238,8 +305,9 @@ static bool prepare_new(Runner *runner, Err *err) {
         if (!load_service(runner, err))
                 return false;
         runner->world.options = options;
-        return take_locks(runner, options.wait_lock_ms, err) && make_plan(runner, err) &&
-               plan_ok(&runner->plan, err) && check_plan_id(runner, err);
+        runner->world.after_run = (unsigned)js_int(runner->request, "after", 0);
+        return take_locks(runner, options.wait_lock_ms, err) && still_on_the_way(runner, err) &&
+               make_plan(runner, err) && plan_ok(&runner->plan, err) && check_plan_id(runner, err);
 }
 
 static int run_new(Runner *runner) {

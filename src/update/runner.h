@@ -7,7 +7,7 @@
  *             ...
  *     // follow runs/<started.run>/events until its "end", or until started.process is dead
  *
- * Requests: {"do":"update","manifest":PATH,"version":TEXT?,"plan":ID?,"options":{...}}
+ * Requests: {"do":"update","manifest":PATH,"version":TEXT?,"plan":ID?,"after":N?,"options":{...}}
  *           {"do":"rehearse", the same}
  *           {"do":"rollback","manifest":PATH,"version":TEXT?,"options":{...}}
  *           {"do":"restore","manifest":PATH,"backup":ID,"only":NAME?,"options":{...}}

@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "update/diagnose.h"
+#include "update/path.h"
 #include "update/report.h"
 
 /* -- from a journal -- */
@@ -113,6 +114,7 @@ json_t *summary_to_json(const Run *run) {
         js_set_int(object, "gap", report_gap_ms(run, &measured));
         js_set_bool(object, "gap_measured", measured);
         js_set_int(object, "restore", restore_ms(run));
+        js_set_str(object, "left_to", path_rest(run) ? path_target_of(run) : NULL);
         add_failure(object, run);
         add_rehearsal(object, run);
         js_set(object, "steps", steps_json(state));
@@ -166,6 +168,7 @@ bool summary_from_json(unsigned run, const json_t *object, Summary *ret) {
                 .gap_ms = js_int(object, "gap", -1),
                 .gap_measured = js_bool(object, "gap_measured", false),
                 .restore_ms = js_int(object, "restore", -1),
+                .left_to = str_copy(js_str(object, "left_to")),
                 .failed_step = str_copy(js_str(object, "failed_step")),
                 .cause = str_copy(js_str(object, "cause")),
         };
@@ -180,6 +183,7 @@ void summary_done(Summary *summary) {
         free(summary->kind);
         free(summary->from);
         free(summary->to);
+        free(summary->left_to);
         free(summary->failed_step);
         free(summary->cause);
         for (size_t i = 0; i < summary->n_steps; i++) {

@@ -38,6 +38,7 @@ typedef struct Summary {
         int64_t gap_ms;             /* without service, -1 unknown */
         bool gap_measured;
         int64_t restore_ms; /* -1: nothing was restored */
+        char *left_to;      /* the version that is still to go to on its way (path.h); NULL: none */
         char *failed_step;  /* NULL: none did */
         char *cause; /* in words that are the same for the same cause; NULL: it did not fail */
         bool was_rehearsed; /* its rehearsal went well */

@@ -11,6 +11,7 @@
 #include "manifest/manifest.h"
 #include "platform/file.h"
 #include "update/known.h"
+#include "update/release_needs.h"
 
 /* Titles are for people: a port is a number to them. */
 static void name_port(Service *service) {
@@ -83,6 +84,7 @@ bool world_of_run(
         release_from_json(js_get(run_state->plan, "from"), &ret->from);
         release_from_json(js_get(run_state->plan, "to"), &ret->to);
         ret->options = options_from_json(js_get(run_state->plan, "options"));
+        release_needs_from_record(ret, js_get(run_state->plan, "release"));
         ret->run_state = run_state;
         world_set_run(ret, run);
         return true;
@@ -110,6 +112,11 @@ void world_done(World *world) {
         releases_done(&world->releases);
         release_done(&world->waiting);
         strv_free(world->young);
+        for (size_t i = 0; i < world->n_way; i++)
+                release_done(&world->way[i]);
+        free(world->way);
+        strv_free(world->way_why);
+        json_decref(world->needs);
         free(world->mark);
         free(world->undo_dir);
         strv_free(world->allowed);

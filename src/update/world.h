@@ -46,7 +46,13 @@ typedef struct World {
         Releases releases; /* what is said of them; choose.c loads it */
         Release waiting;   /* the newest that is too young yet, empty when there is none */
         int64_t waiting_until_ms;
-        Strv young; /* versions of which only their commits said so */
+        Release *
+                way; /* all the versions to go through, `to` first; path.c. Empty outside of updates */
+        size_t n_way;
+        Strv way_why;       /* for each: why it is one, "" for the last */
+        unsigned after_run; /* the run before on the same way; 0: none */
+        json_t *needs;      /* release_needs.c; NULL: nothing */
+        Strv young;         /* versions of which only their commits said so */
         const Cancel *cancel;
         Wishes *wishes; /* the runner's, of which `cancel` is part; NULL in commands */
         Events *events;

@@ -55,29 +55,37 @@ static void follower_done(Follower *follower) {
         progress_done(&follower->progress);
 }
 
+static void keep_event(json_t **kept, const json_t *event) {
+        json_decref(*kept);
+        *kept = json_incref((json_t *)(uintptr_t)event);
+}
+
+static bool is_verified(const json_t *event) {
+        return str_equal(js_str(event, "step"), "verify") &&
+               str_equal(js_str(event, "state"), "done") && !js_bool(event, "undo", false);
+}
+
+/* What an event means for the following. */
+static void learn(Follower *follower, const char *kind, const json_t *event) {
+        if (str_equal(kind, "step") && is_verified(event))
+                follower->verified = true;
+        else if (str_equal(kind, "died"))
+                follower->died = true;
+        else if (str_equal(kind, "result"))
+                keep_event(&follower->result, event);
+        else if (str_equal(kind, "next"))
+                keep_event(&follower->next, event);
+        else if (str_equal(kind, "run") && json_array_size(js_get(event, "path")) > 1)
+                follower->until_verified = false;
+        follower->last_sign = clock_now_ms();
+}
+
 static void take_event(Follower *follower, const char *line, size_t bytes) {
         scoped(js_freep) json_t *event = js_parse(line, bytes, "an event", NULL);
         const char *kind = event ? js_str(event, "kind") : NULL;
         if (!kind)
                 return;
-        const char *step = js_str(event, "step"), *state = js_str(event, "state");
-        bool undo = js_bool(event, "undo", false);
-        if (str_equal(kind, "step") && str_equal(step, "verify") && str_equal(state, "done") &&
-                !undo)
-                follower->verified = true;
-        if (str_equal(kind, "died"))
-                follower->died = true;
-        if (str_equal(kind, "result")) {
-                json_decref(follower->result);
-                follower->result = json_incref(event);
-        }
-        if (str_equal(kind, "next")) {
-                json_decref(follower->next);
-                follower->next = json_incref(event);
-        }
-        if (str_equal(kind, "run") && json_array_size(js_get(event, "path")) > 1)
-                follower->until_verified = false;
-        follower->last_sign = clock_now_ms();
+        learn(follower, kind, event);
         if (follower->app->json && !str_equal(kind, "result"))
                 printf("%.*s\n", (int)bytes, line);
         else if (!follower->app->json && !follower->app->quiet)
@@ -288,31 +296,48 @@ static int finish(Follower *follower) {
         return status;
 }
 
+/* What there is to say when the run, or its way, has come to an end; false: it goes on. */
+static bool has_ended(Follower *follower, int *ret_status) {
+        if (follower->result && !follower->told_result) {
+                *ret_status = finish(follower);
+                if (!js_get(follower->result, "path"))
+                        return true;
+                follower->told_result = true;
+        }
+        if (!follower->next)
+                return false;
+        *ret_status = take_next(follower);
+        return true;
+}
+
+/* Nobody runs it: what it wrote last may have come after the reading. False: somebody may still take it up. */
+static bool is_abandoned(Follower *follower, int *ret_status) {
+        read_events(follower);
+        if (follower->told_result) {
+                if (!follower->next)
+                        *ret_status = way_left(follower);
+                return !follower->next;
+        }
+        if (follower->result || wait_for_recovery(follower))
+                return false;
+        *ret_status = report_interrupted(follower);
+        return true;
+}
+
 static int follow_loop(Follower *follower) {
+        int status = 0;
         for (;;) {
                 read_events(follower);
-                if (follower->result && !follower->told_result) {
-                        int status = finish(follower);
-                        if (!js_get(follower->result, "path"))
-                                return status;
-                        follower->told_result = true;
-                }
-                if (follower->next)
-                        return take_next(follower);
+                if (has_ended(follower, &status))
+                        return status;
                 if (follower->until_verified && follower->verified)
                         return goes_on(follower, "Verified");
                 if (interrupted && follower->verified)
                         return goes_on(follower, "Stopped following");
                 if (interrupted)
                         tell_runner(follower);
-                if (follower->runner_fd < 0) {
-                        /* What it wrote last may have come after the reading. */
-                        read_events(follower);
-                        if (follower->told_result && !follower->next)
-                                return way_left(follower);
-                        if (!follower->result && !wait_for_recovery(follower))
-                                return report_interrupted(follower);
-                }
+                if (follower->runner_fd < 0 && is_abandoned(follower, &status))
+                        return status;
                 progress_tick(&follower->progress);
                 wait_for_more(follower);
         }

@@ -11,7 +11,8 @@ typedef struct ReasonKind {
         const char *option; /* of update that clears it; NULL: none */
         ErrCode err;        /* gives the exit status */
         bool waited;        /* the update waits for it by itself, and is not refused for it */
-        bool told;          /* as a note, when its option is given */
+        bool lifts; /* by itself, at a time that is known: it is refused, but not for good */
+        bool told;  /* as a note, when its option is given */
 } ReasonKind;
 
 static const ReasonKind kinds[REASON_COUNT] = {
@@ -31,7 +32,7 @@ static const ReasonKind kinds[REASON_COUNT] = {
         [REASON_FREEZE] = {"freeze", "--any-time", ERR_REFUSED, .told = true},
         [REASON_WINDOW] = {"window", "--any-time", ERR_REFUSED, .told = true},
         [REASON_STAGING_FIRST] = {"staging-first", NULL, ERR_REFUSED},
-        [REASON_COOLDOWN] = {"cooldown", NULL, ERR_REFUSED, .soft = true},
+        [REASON_COOLDOWN] = {"cooldown", NULL, ERR_REFUSED, .lifts = true},
         [REASON_NO_WAY] = {"no-way", NULL, ERR_REFUSED},
         [REASON_SETTING_MISSING] = {"setting-missing", NULL, ERR_REFUSED},
         [REASON_CHECKOUT] = {"checkout", NULL, ERR_REFUSED},
@@ -68,7 +69,9 @@ const char *reason_code(ReasonCode code) { return kinds[code].code; }
 
 const char *reason_option(ReasonCode code) { return kinds[code].option; }
 
-bool reason_is_hard(ReasonCode code) { return !kinds[code].option && !kinds[code].waited; }
+bool reason_is_hard(ReasonCode code) {
+        return !kinds[code].option && !kinds[code].waited && !kinds[code].lifts;
+}
 
 ReasonCode reason_find(const char *code) {
         for (size_t i = 0; i < COUNT_OF(kinds); i++)

@@ -39,6 +39,10 @@ void draft_done(Draft *draft) {
         free(draft->migrations);
         pairs_free(draft->environment, draft->n_environment);
         strv_free(draft->command);
+        strv_free(draft->install);
+        strv_free(draft->build);
+        strv_free(draft->artifacts);
+        free(draft->build_why);
         strv_free(draft->notes);
         *draft = (Draft){0};
 }
@@ -74,7 +78,9 @@ static bool is_special(const char *text) {
         for (size_t i = 0; i < COUNT_OF(words); i++)
                 if (strcasecmp(text, words[i]) == 0)
                         return true;
-        return text[strspn(text, "0123456789.+-_:exaobEX")] == '\0';
+        /* Whatever begins like a number: there are more kinds of them than one would think. */
+        return isdigit((unsigned char)text[0]) ||
+               (strchr("+-.", text[0]) && isdigit((unsigned char)text[1]));
 }
 
 static bool is_plain(const char *text) {
@@ -178,7 +184,7 @@ static void write_source(const Draft *draft, Str *out) {
         str_add(out, "\nsource:\n");
         because(out, 2, draft->source_why);
         bool here = !draft->checkout || strcmp(draft->checkout, ".") == 0;
-        if (here && !draft->remote && !draft->branch) {
+        if (here && !draft->remote && !draft->branch && !draft->artifacts) {
                 str_add(out, "  git: {}\n");
                 return;
         }
@@ -189,6 +195,17 @@ static void write_source(const Draft *draft, Str *out) {
                 key(out, 4, "remote", draft->remote);
         if (draft->branch)
                 key(out, 4, "branch", draft->branch);
+}
+
+static void write_build(const Draft *draft, Str *out) {
+        if (!draft->artifacts)
+                return;
+        because(out, 4, draft->build_why);
+        if (draft->install)
+                list(out, 4, "install", draft->install);
+        if (draft->build)
+                list(out, 4, "build", draft->build);
+        list(out, 4, "artifacts", draft->artifacts);
 }
 
 static void write_configuration(const Draft *draft, Str *out) {
@@ -286,6 +303,7 @@ char *draft_write(const Draft *draft) {
         key(&out, 0, "service", draft->service);
         write_runtime(draft, &out);
         write_source(draft, &out);
+        write_build(draft, &out);
         write_configuration(draft, &out);
         write_backup(draft, &out);
         write_migrations(draft, &out);
@@ -319,6 +337,10 @@ json_t *draft_reasons(const Draft *draft) {
                         draft->environment_why);
         reason(array, "source.git.directory", draft->checkout, draft->source_why);
         reason(array, "source.git.branch", draft->branch, draft->source_why);
+        scoped(free_str) char *install = draft->install ? strv_join(draft->install, " ") : NULL;
+        scoped(free_str) char *build = draft->build ? strv_join(draft->build, " ") : NULL;
+        reason(array, "source.git.install", install, draft->build_why);
+        reason(array, "source.git.build", build, draft->build_why);
         reason(array, "configuration.env_file", draft->env_file, draft->env_file_why);
         for (size_t i = 0; i < draft->n_contents; i++)
                 reason(array, "backup.contents", draft->contents[i].path, draft->contents[i].why);

@@ -17,6 +17,7 @@
 
 #include "base/js.h"
 #include "base/str.h"
+#include "manifest/startup.h"
 #include "model/service.h"
 
 typedef struct DraftContent {
@@ -43,6 +44,8 @@ typedef struct Draft {
         size_t n_environment;
         char *environment_why;
         char *checkout, *remote, *branch, *source_why;
+        Strv install, build, artifacts;
+        char *build_why;
         char *env_file, *env_file_why;
         DraftContent *contents;
         size_t n_contents;
@@ -75,6 +78,9 @@ void draft_look_env(Draft *draft, const char *directory, const char *base);
  * file as the manifest names it from there, or NULL. */
 void draft_look_migrations(
         Draft *draft, const char *directory, char *const *tracked, const char *database);
+/* What must be installed or built of each version (draft_build.c). */
+void draft_look_build(
+        Draft *draft, const char *directory, const Startup *start, char *const *tracked);
 /* What a package.json or pyproject.toml calls the project; owned, or NULL. */
 char *draft_project_name(const char *directory, char **ret_why);
 

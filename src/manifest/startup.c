@@ -65,6 +65,14 @@ const char *startup_first(const char *directory, const char *const *names) {
         return NULL;
 }
 
+bool startup_is_installed(const char *program) {
+        static const char *const places[] = {"/usr/local/bin", "/usr/bin", "/bin"};
+        for (size_t i = 0; i < COUNT_OF(places); i++)
+                if (startup_has(places[i], program))
+                        return true;
+        return false;
+}
+
 void startup_environment_add(Startup *start, const char *name, const char *value) {
         Pair pair = {str_copy(name), str_copy(value)};
         PUSH(start->environment, start->n_environment, pair);
@@ -113,6 +121,8 @@ bool startup_find(const char *directory, Startup *ret) {
                 strv_free(found.notes);
                 *ret = found;
                 ret->notes = notes;
+                if (ret->entry && str_starts(ret->entry, "./"))
+                        str_replace_owned(&ret->entry, str_copy(ret->entry + 2));
                 found = (Startup){0};
                 startup_entry_port(directory, ret);
         }

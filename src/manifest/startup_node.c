@@ -5,6 +5,7 @@
 #include "base/js.h"
 #include "base/own.h"
 #include "manifest/startup_parts.h"
+#include "platform/file.h"
 
 static json_t *package_read(const char *directory, Startup *ret) {
         scoped(free_str) char *text = startup_text(directory, "package.json");
@@ -43,18 +44,33 @@ static void peel(Startup *ret) {
 
 /* npm finds programs of packages in node_modules/.bin; started without npm they are named by that. */
 static bool resolve_program(const char *directory, Strv command) {
-        static const char *const known[] = {
-                "node", "npm", "npx", "yarn", "pnpm", "sh", "bun", "deno"};
-        if (strchr(command[0], '/'))
+        if (strchr(command[0], '/') || strcmp(command[0], "node") == 0)
                 return true;
-        for (size_t i = 0; i < COUNT_OF(known); i++)
-                if (strcmp(command[0], known[i]) == 0)
-                        return true;
         scoped(free_str) char *local = str_format("node_modules/.bin/%s", command[0]);
         if (!startup_has(directory, local))
-                return false;
+                return startup_is_installed(command[0]);
         str_replace_owned(&command[0], str_copy(local));
         return true;
+}
+
+/* A path of the command that is not here: the script is for another place, the project's own development as a
+ * rule. Borrowed; NULL: none. */
+static const char *missing_path(const char *directory, char *const *command) {
+        static const char *const endings[] = {
+                "", ".js", ".mjs", ".cjs", ".ts", "/index.js", "/index.ts"};
+        for (char *const *word = command + 1; *word; word++) {
+                bool path = strchr(*word, '/') && (*word)[0] != '-' && (*word)[0] != '/' &&
+                            !strstr(*word, "://") && !strchr(*word, '$') && !strchr(*word, '=');
+                bool there = false;
+                for (size_t i = 0; path && !there && i < COUNT_OF(endings); i++) {
+                        scoped(free_str) char *inner = str_format("%s%s", *word, endings[i]);
+                        scoped(free_str) char *full = path_join(directory, inner);
+                        there = file_exists(full);
+                }
+                if (path && !there)
+                        return *word;
+        }
+        return NULL;
 }
 
 static void find_entry(const char *directory, Startup *ret) {
@@ -75,6 +91,12 @@ static bool script_take(
                 return false;
         ret->why = str_format("package.json, script '%s'", name);
         peel(ret);
+        const char *missing = missing_path(directory, ret->command);
+        if (missing) {
+                strv_addf(&ret->notes, "Not taken: %s, because there is no %.80s here.", ret->why,
+                        missing);
+                return false;
+        }
         if (has_script(scripts, "pre", name) || has_script(scripts, "post", name) ||
                 strcmp(ret->command[0], "sh") == 0 || !resolve_program(directory, ret->command))
                 use_npm(ret, name);
@@ -85,9 +107,18 @@ static bool script_take(
 bool startup_node_scripts(const char *directory, Startup *ret) {
         static const char *const names[] = {"start:prod", "start:production", "start", "serve"};
         scoped(js_freep) json_t *package = package_read(directory, ret);
-        for (size_t i = 0; package && i < COUNT_OF(names); i++)
-                if (script_take(directory, js_get(package, "scripts"), names[i], ret))
-                        return true;
+        for (size_t i = 0; package && i < COUNT_OF(names); i++) {
+                scoped(startup_done) Startup script = {0};
+                bool good = script_take(directory, js_get(package, "scripts"), names[i], &script);
+                for (size_t n = 0; !good && script.notes && script.notes[n]; n++)
+                        strv_add(&ret->notes, script.notes[n]);
+                if (!good)
+                        continue;
+                startup_done(ret);
+                *ret = script;
+                script = (Startup){0};
+                return true;
+        }
         if (!package || !startup_has(directory, "server.js"))
                 return false;
         /* npm's own default for "start". */

@@ -17,6 +17,8 @@ char *startup_text(const char *directory, const char *name);
 bool startup_has(const char *directory, const char *name); /* a regular file, links followed */
 /* The name of the first of `names` (NULL-terminated) that is there; borrowed from `names`. */
 const char *startup_first(const char *directory, const char *const *names);
+/* Where Belay, whose PATH is small, would find it. */
+bool startup_is_installed(const char *program);
 /* Looks for the port in the text of the entry file, when none is known. */
 void startup_entry_port(const char *directory, Startup *start);
 void startup_environment_add(Startup *start, const char *name, const char *value);

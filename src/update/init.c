@@ -384,6 +384,12 @@ static bool look_at_data(Init *init, Err *err) {
         return true;
 }
 
+/* Install and build run at the top of a version's files. */
+static void look_at_build(Init *init, const Startup *start) {
+        if (strcmp(init->place, init->look.top) == 0)
+                draft_look_build(&init->draft, init->place, start, init->tracked);
+}
+
 /* -- the story -------------------------------------------------------------------------------- */
 
 static bool open_root(const char *directory, Init *init, Err *err) {
@@ -426,6 +432,7 @@ bool init_look(const char *directory, Init *ret, Err *err) {
         take_name(&init);
         read_version(&init);
         take_source(&init);
+        look_at_build(&init, &start);
         if (!look_at_data(&init, err))
                 return false;
         init_ask_health(&init, &start);

@@ -184,12 +184,16 @@ static void take_setting(Init *init, const char *name, const char *value, Strv *
                 strv_add(secrets, name);
                 return;
         }
-        for (size_t i = 0; i < draft->n_environment; i++)
-                if (strcmp(draft->environment[i].name, name) == 0)
-                        return;
+        draft->private = true;
+        /* What is in force now is worth more than what a file says. */
+        for (size_t i = 0; i < draft->n_environment; i++) {
+                if (strcmp(draft->environment[i].name, name) != 0)
+                        continue;
+                str_replace_owned(&draft->environment[i].value, literal(value));
+                return;
+        }
         Pair pair = {str_copy(name), literal(value)};
         PUSH(draft->environment, draft->n_environment, pair);
-        draft->private = true;
 }
 
 static void take_settings(Init *init, char *const *env_file) {

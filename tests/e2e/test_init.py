@@ -1,0 +1,401 @@
+"""belay init: a manifest out of what is there. Projects of five shapes; the odd ones; what is refused."""
+import json
+import os
+import pathlib
+import shutil
+import sqlite3
+import stat
+import subprocess
+import tempfile
+
+import pytest
+import yaml
+
+from belaytest import BELAY, GIT_ENV, free_port, git, processes_of, request, wait_until
+
+# A web service of a few lines: its port from --port or PORT, its rows in SQLite, its version from a file.
+SERVER = '''
+import http.server, json, os, pathlib, sqlite3, sys
+if "--port" in sys.argv:
+    port = int(sys.argv[sys.argv.index("--port") + 1])
+else:
+    port = int(os.environ.get("PORT", "%(port)d"))
+data = pathlib.Path("data")
+data.mkdir(exist_ok=True)
+database = sqlite3.connect(data / "shop.db", check_same_thread=False)
+database.execute("CREATE TABLE IF NOT EXISTS item (n INTEGER)")
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = self.path == "/healthz"
+        body = json.dumps({"ok": known, "app": {"version": pathlib.Path("VERSION").read_text().strip()},
+                           "mode": os.environ.get("SHOP_MODE"), "key": os.environ.get("SHOP_KEY")}).encode()
+        self.send_response(200 if known else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+if __name__ == "__main__":
+    http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+'''
+
+
+class Project:
+    """An upstream repository with two tags, a clone of it, and belay with a state of its own."""
+
+    def __init__(self, files, name="shop", tags=("v1.0.0", "v1.1.0")):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="belay-init-")).resolve()
+        self.port = free_port()
+        self.upstream, self.app = self.dir / "upstream", self.dir / name
+        git(self.dir, "init", "-q", "-b", "main", str(self.upstream))
+        self.put({".gitignore": "data/\n.env\n__pycache__/\nbelay.yaml\n", **files})
+        for tag in tags:
+            self.put({"VERSION": tag.lstrip("v") + "\n"})
+            self.publish(tag)
+        git(self.dir, "clone", "-q", str(self.upstream), str(self.app))
+        if tags:
+            git(self.app, "checkout", "-q", "--detach", tags[0])
+
+    def put(self, files, mode=0o644):
+        for name, text in files.items():
+            path = self.upstream / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text % {"port": self.port} if "%(port)d" in text else text)
+            path.chmod(0o755 if text.startswith("#!") else mode)
+
+    def publish(self, tag):
+        git(self.upstream, "add", "-A")
+        git(self.upstream, "commit", "-q", "--allow-empty", "-m", tag or "no version")
+        if tag:
+            git(self.upstream, "tag", tag)
+
+    def environment(self):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("BELAY_")}
+        env.update({**GIT_ENV, "LC_ALL": "C.UTF-8", "BELAY_STATE": str(self.dir / "state"),
+                    "BELAY_CONFIG": str(self.dir / "config")})
+        return env
+
+    def belay(self, *args, cwd=None, code=0):
+        done = subprocess.run([str(BELAY), *map(str, args)], cwd=cwd or self.app, env=self.environment(),
+                              stdin=subprocess.DEVNULL, text=True, errors="replace", capture_output=True,
+                              timeout=60, check=False)
+        assert done.returncode == code, f"belay {' '.join(map(str, args))}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def run(self, *command, cwd=None, **environment):
+        """Starts it as a person would, in a session of its own."""
+        log = open(self.dir / "by-hand.log", "ab")
+        with log:
+            child = subprocess.Popen([str(word) for word in command], cwd=cwd or self.app, stdin=subprocess.DEVNULL,
+                                     stdout=log, stderr=log, start_new_session=True,
+                                     env={"PATH": "/usr/bin:/bin", **environment})
+        return child
+
+    def serve(self, *command, port=None, **more):
+        child = self.run(*command, **more)
+        wait_until(lambda: self.answer(port), what="an answer of what was started by hand")
+        return child
+
+    def answer(self, port=None, path="/healthz"):
+        try:
+            status, body = request(port or self.port, "GET", path)
+        except (OSError, ValueError):
+            return None
+        return body if status == 200 else None
+
+    def version(self, port=None):
+        return (self.answer(port) or {}).get("app", {}).get("version")
+
+    def manifest(self, where=None):
+        return yaml.safe_load(((where or self.app) / "belay.yaml").read_text())
+
+    def comments(self):
+        lines = (self.app / "belay.yaml").read_text().splitlines()
+        return " ".join(line.strip(" #") for line in lines if line.strip().startswith("#"))
+
+    def status(self):
+        return json.loads(self.belay("--json", "status").stdout)
+
+    def close(self):
+        clean = 0
+        while clean < 2:
+            found = processes_of(self.dir)
+            clean = 0 if found else clean + 1
+            for process in found:
+                process.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@pytest.fixture
+def make_project():
+    projects = []
+
+    def make(files, **more):
+        projects.append(Project(files, **more))
+        return projects[-1]
+
+    yield make
+    for project in projects:
+        project.close()
+
+
+def updates(project, name, port=None):
+    """start, update, rollback: with the manifest as init wrote it."""
+    before = (project.app / "belay.yaml").read_bytes()
+    project.belay("validate")
+    project.belay("add")
+    project.belay("start", name)
+    assert project.version(port) == "1.0.0"
+    project.belay("--yes", "update", name, "1.1.0", "--no-wait")
+    assert project.version(port) == "1.1.0"
+    project.belay("accept")
+    project.belay("--yes", "rollback", name, "--no-wait")
+    assert project.version(port) == "1.0.0"
+    project.belay("accept")
+    assert (project.app / "belay.yaml").read_bytes() == before
+    project.belay("stop", name)
+    assert project.answer(port) is None
+
+
+# Each: the files; the command and its reason that are expected in the manifest.
+SHAPES = {
+    "procfile": ({"Procfile": "worker: ./w\nweb: SHOP_MODE=fast python3 srv.py --port ${PORT:-%(port)d}\n",
+                  "srv.py": SERVER},
+                 ["python3", "srv.py", "--port", "${port}"], "process type 'web'"),
+    "package-json": ({"package.json": '{"name": "@acme/Shop", "scripts": {"start": "python3 srv.py"}}',
+                      "srv.py": SERVER, ".env.example": "PORT=1\n"},
+                     ["python3", "srv.py"], "script 'start'"),
+    "makefile": ({"Makefile": "PORT ?= %(port)d\n\nrun:\n\tpython3 srv.py --port $(PORT)\n", "srv.py": SERVER},
+                 ["make", "--no-print-directory", "run"], "target 'run'"),
+    "python-package": ({"pyproject.toml": '[project]\nname = "Shop"\n', "shop/__main__.py": SERVER},
+                       ["python3", "-m", "shop"], "shop/__main__.py"),
+    "executable": ({"shopd": "#!/usr/bin/python3\n" + SERVER, "README": "x"}, ["./shopd"], "only executable file"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_project_of_each_shape_updates_with_what_init_wrote(make_project, shape):
+    files, command, why = SHAPES[shape]
+    project = make_project(files)
+    if shape in ("package-json", "executable"):      # what nothing else names: the port
+        (project.app / ".env").write_text(f"PORT={project.port}\nSHOP_KEY=hidden-value\n")
+    made = json.loads(project.belay("--json", "init").stdout)
+    manifest = project.manifest()
+    assert manifest["service"] == made["service"] == "shop"
+    assert manifest["runtime"]["process"]["command"] == command
+    assert manifest["runtime"]["process"]["port"] == project.port
+    assert why in project.comments()
+    assert "hidden-value" not in (project.app / "belay.yaml").read_text() + str(made)
+    updates(project, "shop")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_one_that_runs_is_asked_and_taken_over(make_project, shape):
+    files, _, _ = SHAPES[shape]
+    project = make_project(files)
+    commands = {"python-package": ["python3", "-m", "shop"], "executable": ["./shopd"]}
+    hand = project.serve(*commands.get(shape, ["python3", "srv.py"]), PORT=str(project.port), SHOP_MODE="slow",
+                         SHOP_KEY="hidden-value")
+    made = json.loads(project.belay("--json", "init").stdout)
+    assert made["running"]["pid"] == hand.pid and made["running"]["can_be_adopted"]
+    manifest = project.manifest()
+    assert manifest["runtime"]["process"]["port"] == project.port
+    assert manifest["checks"] == [{"http": {"url": "http://127.0.0.1:${port}/healthz",
+                                            "json": {".app.version": "${version}"}}}]
+    assert manifest["backup"]["contents"] == [{"path": "data"}]
+    # Its settings are kept, but for what may be secret: that is named and nothing more.
+    assert manifest["runtime"]["process"]["environment"]["SHOP_MODE"] == "slow"
+    text = (project.app / "belay.yaml").read_text()
+    assert "SHOP_KEY" in text and "hidden-value" not in text
+    assert stat.S_IMODE((project.app / "belay.yaml").stat().st_mode) == 0o600
+    project.belay("add")
+    told = project.belay("start", "shop").stdout
+    assert f"pid {hand.pid}" in told and "not restarted" in told
+    assert hand.poll() is None
+    assert json.loads(project.belay("--json", "start", "shop").stdout)["pid"] == hand.pid
+    project.belay("--yes", "update", "shop", "1.1.0", "--no-wait")
+    assert hand.wait(timeout=10) is not None
+    assert project.version() == "1.1.0"
+    project.belay("accept")
+    project.belay("--yes", "rollback", "shop", "--no-wait")
+    assert project.version() == "1.0.0"
+
+
+# -- the odd ones
+
+def test_a_manifest_is_never_overwritten(make_project):
+    project = make_project(SHAPES["executable"][0])
+    for what in ("text", "link"):
+        path = project.app / "belay.yaml"
+        path.unlink(missing_ok=True)
+        path.write_text("mine") if what == "text" else path.symlink_to("nowhere")
+        assert "there is a manifest already" in project.belay("init", code=6).stderr
+        assert path.is_symlink() or path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("where, code, words", [
+    ("empty", 6, "in no git checkout"),
+    ("missing", 2, "there is no directory"),
+    ("file", 2, "there is no directory"),
+    ("several", 6, "several checkouts"),
+    ("nothing", 6, "says how the service is started"),
+])
+def test_what_cannot_be_found_out_is_said(make_project, where, code, words):
+    project = make_project({"README": "x"})
+    (project.dir / "empty").mkdir()
+    (project.dir / "file").write_text("x")
+    place = {"several": project.dir, "nothing": project.app}.get(where, project.dir / where)
+    said = project.belay("init", place, code=code, cwd=project.dir).stderr
+    assert words in said
+    if where == "nothing":
+        assert "runtime: { process: { command:" in said
+    told = json.loads(project.belay("--json", "init", place, code=code, cwd=project.dir).stdout)
+    assert told["error"]["exit"] == code
+    assert not list(project.dir.glob("*/belay.yaml"))
+
+
+def test_a_directory_with_one_checkout_in_it(make_project):
+    project = make_project(SHAPES["procfile"][0])
+    home = project.dir / "home"
+    home.mkdir()
+    project.app.rename(home / "shop")
+    project.belay("init", home, cwd=project.dir)
+    manifest = project.manifest(home)
+    assert manifest["runtime"]["process"]["directory"] == manifest["source"]["git"]["directory"] == "shop"
+    project.belay("validate", home / "belay.yaml", cwd=home)
+
+
+def test_a_repository_of_several_parts(make_project):
+    project = make_project({"web/package.json": '{"scripts": {"start": "python3 x.py"}}', "web/x.py": "",
+                            "server/app.py": SERVER, "server/data/.gitkeep": "", "tools/run.py": SERVER})
+    (project.app / "server/data").mkdir(exist_ok=True)
+    sqlite3.connect(project.app / "server/data/shop.db").execute("CREATE TABLE a (b)").connection.close()
+    project.belay("init")
+    manifest = project.manifest()
+    assert manifest["runtime"]["process"]["directory"] == "server"
+    assert "tools, web" in project.comments()
+    assert manifest["backup"]["contents"] == [{"path": "server/data"}]
+    # From the part itself the checkout is above.
+    project.belay("init", "web")
+    assert project.manifest(project.app / "web")["source"]["git"]["directory"] == ".."
+    project.belay("validate", "web/belay.yaml")
+
+
+def test_names_that_yaml_would_misread(make_project):
+    project = make_project({"Procfile": "web: ./yes no 0x1f \"a: b\" '#x' 'it''s' - '~' '' 1.0\n", "yes": "#!/bin/sh\n"},
+                           name="0: *weird* & \"quoted\" 名")
+    (project.app / ".env").write_text("PORT=8080\n")
+    project.belay("init")
+    manifest = project.manifest()
+    assert manifest["runtime"]["process"]["command"] == [
+        "./yes", "no", "0x1f", "a: b", "#x", "its", "-", "~", "", "1.0"]
+    assert manifest["service"] == "0-weird-quoted"
+    project.belay("validate")
+
+
+def test_trees_that_are_hard_to_walk(make_project):
+    project = make_project(SHAPES["procfile"][0])
+    (project.app / "loop").symlink_to(".")
+    os.mkfifo(project.app / "pipe")
+    data = project.app / "files"
+    data.mkdir()
+    with open(os.fsencode(data) + b"/caf\xe9.db", "wb") as file:
+        file.write(b"SQLite format 3\0" + bytes(200))
+    many = project.app / "many"
+    many.mkdir()
+    for i in range(20100):
+        (many / str(i)).touch()
+    deep = project.app / "/".join(["d"] * 200)
+    deep.mkdir(parents=True)
+    project.belay("init")
+    told = project.comments()
+    assert "more than 20000 files" in told
+    assert "caf?.db" in told and "NOT in the backup" in told
+    project.belay("validate")
+
+
+def test_what_git_does_not_track_is_data_and_nothing_of_tools(make_project):
+    project = make_project({**SHAPES["procfile"][0], "seed.db": "x", "uploads/.gitkeep": ""})
+    for name in ("node_modules/m.db", ".venv/v.db", "state/real.sqlite3", "uploads/a.png"):
+        path = project.app / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"SQLite format 3\0" + bytes(200))
+    project.belay("init")
+    assert project.manifest()["backup"]["contents"] == [{"sqlite": "state/real.sqlite3"}, {"path": "uploads"}]
+
+
+MIGRATION = {"migrations/001_a.sql": "ALTER TABLE item ADD COLUMN a;\n",
+             "migrations/002_b.sql": "ALTER TABLE item ADD COLUMN b;\n"}
+
+
+def test_migrations_of_what_runs_count_as_done(make_project):
+    project = make_project({**SHAPES["procfile"][0], **MIGRATION, "data.md": "x"}, tags=("v1.0.0",))
+    project.put({"migrations/003_c.sql": "ALTER TABLE item ADD COLUMN c;\n", "VERSION": "1.1.0\n"})
+    project.publish("v1.1.0")
+    project.serve("python3", "srv.py", PORT=str(project.port))
+    database = project.app / "data" / "shop.db"
+    with sqlite3.connect(database) as db:
+        for name in MIGRATION:
+            db.execute((project.app / name).read_text())
+    # One database, named by itself, so that it is known which one the migrations are for.
+    database.parent.rename(project.app / "files")
+    for process in processes_of(project.app):
+        process.kill()
+    server = (project.app / "srv.py").read_text().replace('Path("data")', 'Path("files")')
+    project.put({"srv.py": server})
+    project.publish("v1.2.0")
+    git(project.app, "fetch", "-q", "--tags")
+    git(project.app, "checkout", "-q", "--detach", "v1.0.0")
+    (project.app / "srv.py").write_text(server)
+    git(project.app, "update-index", "--assume-unchanged", "srv.py")
+    project.serve("python3", "srv.py", PORT=str(project.port))
+    project.belay("init")
+    assert project.manifest()["migrations"] == [
+        {"sql": {"files": "migrations/[0-9]*.sql", "database": "files/shop.db"}}]
+    project.belay("add")
+    assert "2 migrations of this version are noted as done" in project.belay("start", "shop").stdout
+
+
+@pytest.mark.parametrize("name, text, words", [
+    ("0001_a.py", "from django.db import migrations\n", "Django"),
+    ("001_a.sql", "-- +goose Up\n", "goose"),
+    ("002_a.down.sql", "DROP TABLE a;\n", "goes up and down"),
+    ("001_b.sql", "CREATE TABLE b (c);\n", "which database it is for was not found"),
+])
+def test_migrations_that_others_run_are_named_and_not_taken(make_project, name, text, words):
+    project = make_project({**SHAPES["procfile"][0], f"migrations/{name}": text})
+    project.belay("init")
+    assert "migrations" not in project.manifest()
+    assert words in project.comments()
+
+
+def test_without_tags_the_branch_is_followed(make_project):
+    project = make_project(SHAPES["procfile"][0], tags=())
+    project.publish("")
+    git(project.app, "pull", "-q", "origin", "main")
+    git(project.app, "remote", "rename", "origin", "up")
+    project.belay("init")
+    assert project.manifest()["source"]["git"] == {"remote": "up", "branch": "main"}
+    project.belay("validate")
+
+
+def test_a_database_server_is_not_passed_over_in_silence(make_project):
+    project = make_project(SHAPES["procfile"][0])
+    (project.app / ".env").write_text("DATABASE_URL=postgres://me:hidden-value@db/shop\n")
+    project.belay("init")
+    assert "NOT in the backup" in project.comments()
+    assert "hidden-value" not in (project.app / "belay.yaml").read_text()
+
+
+def test_a_name_that_is_taken_gets_a_number(make_project):
+    project = make_project(SHAPES["procfile"][0])
+    project.belay("init")
+    project.belay("add")
+    other = project.dir / "again" / "shop"
+    other.parent.mkdir()
+    git(project.dir, "clone", "-q", str(project.upstream), str(other))
+    project.belay("init", other)
+    assert project.manifest(other)["service"] == "shop-2"

@@ -126,12 +126,21 @@ static void add_offer(Row *row, World *world) {
                 row->update = step ? str_format("%s (%s)", newest, step) : str_copy(newest);
 }
 
-static void add_open_run(Row *row, const char *name, const Summary *run) {
+static void add_open_run(Row *row, const char *name, const Summary *run, const RuntimeStatus *now) {
         unsigned n = run->run;
+        bool given_up = now->resume_given_up && now->guarded_run == n;
+        if (given_up)
+                js_set_bool(js_get(row->object, "last_run"), "resume_given_up", true);
         if (run->waiting)
                 strv_addf(&row->lines,
                         "%s: run #%u waits for a person: `belay accept %u` or `belay cancel %u`",
                         name, n, n, n);
+        else if (given_up)
+                strv_addf(&row->lines,
+                        "%s: run #%u is open: the keeper tried %u times to finish it, and gave up. "
+                        "`belay resume %u` tries again and says why, `belay cancel %u` rolls it "
+                        "back",
+                        name, n, now->resumed, n, n);
         else
                 strv_addf(&row->lines,
                         "%s: run #%u is open: `belay resume %u` or `belay cancel %u`", name, n, n,
@@ -143,7 +152,8 @@ static bool is_driven(const World *world, const Summary *run) {
         return run_load(world->state, run->run, &open, NULL) && run_owner_alive(&open);
 }
 
-static void add_last_run(Row *row, const World *world, const History *history) {
+static void add_last_run(
+        Row *row, const World *world, const History *history, const RuntimeStatus *now) {
         scoped(summary_done) Summary run = {0};
         if (!history_newest(history, world->service->name, &run)) {
                 row->last_run = str_copy("–");
@@ -166,7 +176,7 @@ static void add_last_run(Row *row, const World *world, const History *history) {
                         "`belay cancel %u` leaves it at that",
                         world->service->name, run.left_to, run.to, run.run, run.run);
         else
-                add_open_run(row, world->service->name, &run);
+                add_open_run(row, world->service->name, &run, now);
 }
 
 static void add_last_backup(Row *row, const World *world) {
@@ -263,7 +273,7 @@ static bool look_at(App *app, const char *path, const History *history, Row *row
         bool healthy = false;
         row->health = ask_health(&world, &now, &healthy);
         add_offer(row, &world);
-        add_last_run(row, &world, history);
+        add_last_run(row, &world, history, &now);
         add_last_backup(row, &world);
         add_person_lock(row, &world);
         add_boot(row, &world, &now);

@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from belaytest import SERVICE, Release
+from belaytest import SERVICE, Release, wait_until
 
 EVIL = "<script>alert('x')</script>\"&"
 VOID = {"meta", "br", "link", "img", "hr"}
@@ -239,3 +239,32 @@ def test_current_state_is_complete(history):
     text = (history.state / "CURRENT_STATE.md").read_text()
     assert f"| {SERVICE} | 1.4.0 (" in text and "#5 updated" in text
     assert "| waiting | – | – | none | – | – |" in text
+
+
+def test_status_says_that_the_keeper_gave_up(make_site):
+    """Its pauses add up to a minute: the record of a keeper that has tried often enough is written here."""
+    site = make_site([Release("1.0.0"), Release("1.1.0", behaviour="slow-start:3")])
+    site.start()
+    update = site.belay_start("update", SERVICE, "v1.1.0")
+    wait_until(lambda: site.runs() and any(kind == "ARM" for kind, _ in site.journal()), what="ARM")
+    for process in site.processes():
+        if " keeper" in process.command:
+            process.kill()
+    for process in site.processes():
+        if " runner" in process.command:
+            process.kill()
+    update.communicate(timeout=30)
+    path = next(site.state.glob("services/notes/keeper*.json"))
+    record = json.loads(path.read_text())
+    assert record["guard"]["run"] == 1
+    record["guard"]["attempts"] = 5
+    path.write_text(json.dumps(record))
+    said = site.ok("status").out
+    assert "run #1 is open: the keeper tried 5 times to finish it, and gave up. `belay resume 1`" in said, said
+    assert site.ok("status", options=("--json",)).lines()[0][0]["last_run"]["resume_given_up"] is True
+    record["guard"]["attempts"] = 4
+    path.write_text(json.dumps(record))
+    assert "gave up" not in site.ok("status").out
+    assert site.belay("resume", "1").code in (0, 3)
+    assert "is open" not in site.ok("status").out
+    site.assert_whole(one_of=["1.0.0", "1.1.0"])

@@ -79,6 +79,9 @@ static void take_record(KeeperRecord *record, RuntimeStatus *ret) {
         ret->last_error = TAKE(record->last_error);
         ret->started_at_ms = record->started_at_ms;
         ret->guarded_run = record->guard.run;
+        ret->resumed = record->guard.attempts;
+        ret->resume_given_up = record->guard.run && record->guard.resume &&
+                               record->guard.attempts >= GUARD_ATTEMPTS_MAX;
 }
 
 static void add_ports(const Family *family, RuntimeStatus *ret) {

@@ -54,6 +54,8 @@ typedef enum ServicePhase {
         SERVICE_PHASE_COUNT
 } ServicePhase;
 
+enum { GUARD_ATTEMPTS_MAX = 5 };
+
 typedef struct GuardRecord {
         unsigned run; /* 0: no guard */
         ProcessId runner;

@@ -10,7 +10,7 @@
 #include "runtime/process/keeper.h"
 #include "runtime/process/launch.h"
 
-enum { FIRST_PAUSE_MS = 2000, ATTEMPTS_MAX = 5 };
+enum { FIRST_PAUSE_MS = 2000 };
 
 static void disarm(Keeper *keeper) {
         if (keeper->runner_fd >= 0)
@@ -21,7 +21,7 @@ static void disarm(Keeper *keeper) {
 /* 2 s, 4, 8, 16, 32. */
 static void schedule(Keeper *keeper) {
         const GuardRecord *guard = &keeper->record.guard;
-        if (guard->run == 0 || !guard->resume || guard->attempts >= ATTEMPTS_MAX)
+        if (guard->run == 0 || !guard->resume || guard->attempts >= GUARD_ATTEMPTS_MAX)
                 return;
         keeper->resume_at = clock_now_ms() + ((int64_t)FIRST_PAUSE_MS << guard->attempts);
 }

@@ -65,7 +65,7 @@ typedef struct RuntimeStatus {
         unsigned *ports; /* TCP ports that its processes listen on, on the loopback or everywhere */
         size_t n_ports;
         unsigned guarded_run; /* run whose runner the keeper watches; 0: none */
-        unsigned resumed;     /* how often it began to finish that run, because its runner had died */
+        unsigned resumed; /* how often it began to finish that run, because its runner had died */
         bool resume_given_up; /* so often that it does not again */
 } RuntimeStatus;
 void runtime_status_done(RuntimeStatus *status);

@@ -13,7 +13,7 @@
 #include "base/js.h"
 #include "update/runs.h"
 
-enum { SUMMARY_VERSION = 2 };
+enum { SUMMARY_VERSION = 3 };
 
 /* A step that was done on the way forward. */
 typedef struct StepTime {

@@ -1,13 +1,16 @@
 """Power cuts and restarts of a machine: each time it must come up by itself, whole, on one version."""
 import contextlib
+import json
 import random
 import shutil
+import subprocess
 import time
 
 import pytest
 import yaml
 
 import bootlib
+import container
 import crashlib
 from belaytest import LONG, SERVICE, Release, Writer, figure, wait_until
 
@@ -42,6 +45,8 @@ def make_boot_site(ground, machine):
     if machine.init is not None:
         machine.power_off()
     shutil.rmtree(ground[1] / "etc" / "belay", ignore_errors=True)
+    for path in (ground[1] / "home" / "shop").iterdir():
+        shutil.rmtree(path)
     for site in sites:
         site.close()
 
@@ -213,6 +218,33 @@ def test_a_run_that_waits_for_a_person_waits_on_with_the_new_version_up(make_boo
     assert site.journal()[-1][0] == "WAIT"
     assert site.belay("accept").code == 0
     site.assert_whole(version="1.1.0")
+
+
+def test_services_of_an_ordinary_user(make_boot_site, machine):
+    """By the same unit in the user's own systemd, which is started here as for one who lingers."""
+    site = make_boot_site([Release("1.0.0")], enable=False)
+    site.belay("remove", SERVICE)
+    site.dir.chmod(0o755)
+    site.dir.parent.chmod(0o755)
+    subprocess.run(["chown", "-R", f"{container.USER}:{container.USER}", site.app, site.remote], check=True)
+    user = f"user@{container.USER}.service"
+    machine.run("systemctl", "start", user)
+    machine.run_as_user("belay", "add", site.dir / "belay.yaml")
+    assert "--user enable --now belay-boot.service" in machine.run_as_user("belay", "enable", SERVICE).stderr
+    machine.run_as_user("systemctl", "--user", "enable", "--now", "belay-boot.service")
+    assert "enable-linger" in machine.run_as_user("belay", "enable", SERVICE).stderr
+    wait_until(site.health, what="a user's service")
+    machine.power_off()
+    site.booted()
+    assert site.servers() == []
+    machine.run("systemctl", "start", user)
+    wait_until(site.health, what="a user's service after a boot")
+    wait_until(lambda: "started 1.0.0" in machine.run_as_user("belay", "status").stdout, what="the note of the boot")
+    machine.run_as_user("systemctl", "--user", "restart", "belay-boot.service")
+    assert len(site.servers()) == 1
+    machine.shutdown()
+    record = machine.tree / "home/shop/.local/state/belay/services" / SERVICE / "keeper.json"
+    assert json.loads(record.read_text())["phase"] == "stopped"
 
 
 # ---- power cuts at every step of runs

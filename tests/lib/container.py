@@ -17,11 +17,13 @@ import shutil
 import signal
 import subprocess
 
+import belaytest
 from belaytest import BUILD, start_time, wait_until
 
 COPIED = ["ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "nsswitch.conf", "ssl/openssl.cnf"]
 PACKAGES = ("systemd,systemd-sysv,git,libjansson4,libyaml-0-2,libsqlite3-0,libssl3,libzstd1,libcurl4,python3")
 BOOT_LIMIT = 60
+USER = 1500
 
 
 def why_not():
@@ -45,9 +47,9 @@ def host_tree(tree):
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         if os.path.lexists(f"/usr/{name}"):
             (tree / name).symlink_to(f"usr/{name}")
-    _write(tree / "etc/passwd", "root:x:0:0:root:/root:/bin/sh\nshop:x:1500:1500::/home/shop:/bin/sh\n"
+    _write(tree / "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
            "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n")
-    _write(tree / "etc/group", "root:x:0:\nshop:x:1500:\nnogroup:x:65534:\n")
+    _write(tree / "etc/group", "root:x:0:\nnogroup:x:65534:\n")
     for name in COPIED:
         source, target = pathlib.Path("/etc", name), tree / "etc" / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,19 @@ def debootstrap_tree(tree, mirror="http://deb.debian.org/debian"):
 
 
 def settle(tree):
-    """What both kinds of tree get: a name, no first boot, nothing that waits for a network of its own."""
+    """What both kinds of tree get: a name, no first boot, nothing that waits for a network of its own; and an
+    ordinary user, whose systemd is started without a login."""
+    with open(tree / "etc/passwd", "a", encoding="utf-8") as users, \
+            open(tree / "etc/group", "a", encoding="utf-8") as groups:
+        users.write(f"shop:x:{USER}:{USER}::/home/shop:/bin/sh\n")
+        groups.write(f"shop:x:{USER}:\n")
+    (tree / "home/shop").mkdir(parents=True)
+    os.chown(tree / "home/shop", USER, USER)
+    for name in ("systemd-user", "other"):
+        _write(tree / "etc/pam.d" / name, "".join(f"{kind} required pam_permit.so\n"
+                                                   for kind in ("auth", "account", "session")))
+    _write(tree / f"etc/systemd/system/user@{USER}.service.d/test.conf",
+           f"[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/{USER}\n")
     _write(tree / "etc/machine-id", "0123456789abcdef0123456789abcdef\n")
     _write(tree / "etc/hostname", "belay-test\n")
     _write(tree / "etc/systemd/journald.conf.d/sync.conf", "[Journal]\nStorage=persistent\nSyncIntervalSec=0\n")
@@ -138,6 +152,11 @@ class Machine:
                  "LC_ALL": "C.UTF-8", **(env or {})}, check=False)
         assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
+
+    def run_as_user(self, *command, **more):
+        return self.run("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *command,
+                        env={"HOME": "/home/shop", "USER": "shop", "XDG_RUNTIME_DIR": f"/run/user/{USER}",
+                             **belaytest.GIT_ENV}, **more)
 
     def start(self, *command, env=None):
         """The same without waiting."""

@@ -15,7 +15,7 @@ import crashlib
 from belaytest import LONG, SERVICE, Release, Writer, figure, wait_until
 
 QUICK = {"monitor": {"for": "60ms", "every": "20ms"}}
-SECONDS = 600 if LONG else None
+SECONDS = 300 if LONG else None
 
 
 @pytest.fixture(scope="module")

@@ -80,8 +80,9 @@ def settle(tree):
     for name in ("systemd-user", "other"):
         _write(tree / "etc/pam.d" / name, "".join(f"{kind} required pam_permit.so\n"
                                                    for kind in ("auth", "account", "session")))
+    # With the first version of cgroups nobody tells a container's systemd that one has become empty: it waits.
     _write(tree / f"etc/systemd/system/user@{USER}.service.d/test.conf",
-           f"[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/{USER}\n")
+           f"[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/{USER}\nTimeoutStopSec=3s\n")
     _write(tree / "etc/machine-id", "0123456789abcdef0123456789abcdef\n")
     _write(tree / "etc/hostname", "belay-test\n")
     _write(tree / "etc/systemd/journald.conf.d/sync.conf", "[Journal]\nStorage=persistent\nSyncIntervalSec=0\n")

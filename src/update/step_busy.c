@@ -55,7 +55,7 @@ static bool ask_command(const World *world, const Looking *looking, char **ret_w
         if (!words_of(looking, busy->command, &words, err))
                 return false;
         const Child child = {.argv = words,
-                .directory = world->service->directory,
+                .directory = looking->directory,
                 .environment = environment,
                 .uid = looking->user.uid,
                 .gid = looking->user.gid,

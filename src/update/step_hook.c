@@ -141,7 +141,7 @@ static bool run_hook(StepContext *context, const Looking *looking, Err *err) {
         if (!words_of(command, looking, world, &words, err))
                 return false;
         const Child child = {.argv = words,
-                .directory = world->service->directory,
+                .directory = looking->directory,
                 .environment = environment,
                 .uid = looking->user.uid,
                 .gid = looking->user.gid,

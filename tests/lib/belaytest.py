@@ -408,6 +408,10 @@ class Site:
         path = self.state / "runs" / str(run or self.runs()[-1]) / "journal"
         return read_journal(path) if path.exists() else []
 
+    def checkout(self):
+        """Where the files of the version are that is in place."""
+        return self.app
+
     def leftovers(self):
         """Files in the checkout that neither git tracks nor the service's owner put there."""
         status = git(self.app, "status", "--porcelain", "--ignored", "--untracked-files=all")
@@ -427,7 +431,7 @@ class Site:
         wanted = set(one_of or [version])
         health = wait_until(self.health, 10, what="a healthy service")
         assert health["version"] in wanted, f"{health['version']} serves, not one of {wanted}"
-        assert git(self.app, "rev-parse", "HEAD") == self.commit_of(self.tag(health["version"]))
+        assert git(self.checkout(), "rev-parse", "HEAD") == self.commit_of(self.tag(health["version"]))
         assert len(self.servers()) == 1, self.servers()
         for run in self.runs():
             records = self.journal(run)     # none: it died before its PLAN was written, so it never was

@@ -54,13 +54,14 @@ class Scenario:
     before: typing.Callable = lambda site, writer: None
     ends: typing.Tuple[str, ...] = ("succeeded",)   # what it comes to when nothing dies
     rehearse: str = "never"
+    kind: type = Site
 
     def site(self, **more):
         manifest = {"monitor": {"for": "60ms", "every": "20ms"}, "rehearse": self.rehearse,
                     **(AROUND if self.around else {}), **more.pop("manifest", {})}
-        return Site([Release("1.0.0"),
-                     Release("1.1.0", behaviour=self.behaviour, migrations={"01_note.sql": self.migration})],
-                    base=scratch(), manifest=manifest, **more)
+        return self.kind([Release("1.0.0"),
+                          Release("1.1.0", behaviour=self.behaviour, migrations={"01_note.sql": self.migration})],
+                         base=scratch(), manifest=manifest, **more)
 
 
 def _updated(site, writer):

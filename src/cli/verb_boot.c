@@ -121,10 +121,9 @@ static bool world_by_name(App *app, const char *name, const char *manifest, Worl
                 path = boot_manifest(&app->state, name);
         if (!path)
                 path = str_copy(manifest);
-        if (!path)
-                return registry_find(name, &path, err);
-        return manifest_load(path, &service, err) && world_open(&app->state, service, ret, err) &&
-               world_look(ret, err);
+        if (!path && !registry_find(name, &path, err))
+                return false;
+        return manifest_load(path, &service, err) && world_open(&app->state, service, ret, err);
 }
 
 /* A run that waits, or that ended with a person needed, left the service as it was meant to be: what ran then
@@ -177,7 +176,7 @@ static void job_start(App *app, Job *job) {
         scoped(err_clear) Err err = {0};
         char *why = NULL;
         if (!world_by_name(app, job->name, job->manifest, &job->world, &err) ||
-                !job_launch(job, &why, &err)) {
+                !world_look(&job->world, &err) || !job_launch(job, &why, &err)) {
                 job_failed(app, job, "not started", &err);
                 return;
         }

@@ -49,7 +49,7 @@ GOOD = [
     {"checks": [{"tcp": "localhost:80"}, {"command": {"run": ["true"]}, "within": "5s"}]},
 ]
 BAD = [
-    {"servce": "shop"},
+    {"services": "shop"},
     {"version": 2},
     {"service": None},
     {"runtime": {}},

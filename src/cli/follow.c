@@ -306,7 +306,9 @@ static bool has_ended(Follower *follower, int *ret_status) {
         }
         if (!follower->next)
                 return false;
-        *ret_status = take_next(follower);
+        /* What an earlier run has left to do (9) is not over because a later one has all. */
+        int status = take_next(follower);
+        *ret_status = status ? status : *ret_status;
         return true;
 }
 

@@ -282,6 +282,10 @@ static bool load_notes(World *world, const char *version, Err *err) {
                 return true;
         if (world->releases.data.n)
                 return true;
+        /* Of a channel that has no newest (exact), what is installed says what it knows. */
+        if (why.code == ERR_USAGE && world->service->releases.files &&
+                choose_load_releases(world, RELEASES_RECENT, &world->from, NULL))
+                return true;
         /* The source cannot be asked: what is kept may still say it. */
         if (choose_load_releases(world, RELEASES_KEPT, NULL, NULL) && world->releases.data.n) {
                 str_replace_owned(&world->releases.trouble, str_copy(why.message));

@@ -168,6 +168,8 @@ static void print_releases(const World *world) {
                         print_guide(infos[i], world->service->name);
         if (support)
                 printf("  Support: %s\n", support);
+        for (size_t i = 0; data->warnings && data->warnings[i]; i++)
+                printf("  Note: %s\n", data->warnings[i]);
         if (trouble)
                 printf("  Note: %s\n", trouble);
 }

@@ -5,7 +5,7 @@
 #include "base/own.h"
 #include "base/version.h"
 #include "model/environment.h"
-#include "platform/file.h"
+#include "update/path.h"
 
 static json_t *needs_of(World *world) {
         if (!world->needs)
@@ -60,11 +60,18 @@ static void make_secret(
                 setting->name, setting->bytes, as);
 }
 
+/* Of a later leg of the way: what Belay makes is made then; what it cannot make is said now. */
+static bool is_later(const World *world, const ReleaseInfo *info) {
+        bool ordered = false;
+        return version_text_compare(info->version, world->to.version, &ordered) > 0;
+}
+
 static void look_at_setting(World *world, const ReleaseInfo *info, const ReleaseSetting *setting,
         ReasonList *reasons, Strv *notes) {
         const char *file = world->service->configuration.env_file;
         if (setting->secret && file) {
-                make_secret(world, info, setting, notes);
+                if (!is_later(world, info))
+                        make_secret(world, info, setting, notes);
                 return;
         }
         scoped(free_str) char *hint =
@@ -92,7 +99,8 @@ static void add_guide(World *world, const char *version) {
 }
 
 static void look_at_guide(World *world, const ReleaseInfo *info) {
-        if (info->migrations != RELEASE_MIGRATIONS_MANUAL || world->options.no_migrations)
+        if (info->migrations != RELEASE_MIGRATIONS_MANUAL || world->options.no_migrations ||
+                is_later(world, info))
                 return;
         json_array_append_new(list_of(world, "guides"), json_string(info->version));
         add_guide(world, info->version);
@@ -116,11 +124,21 @@ static void look_at_support(const World *world, Strv *notes) {
                         world->to.version);
 }
 
+/* Whether the old version runs on what each release up to the target makes of the data. */
+static bool old_reads_new(const World *world, const ReleaseInfo *const *way, size_t n) {
+        bool said = false;
+        for (size_t i = 0; i < n && !is_later(world, way[i]); i++) {
+                if (way[i]->compatible_schema != SAID_YES)
+                        return false;
+                said = version_same(way[i]->version, world->to.version);
+        }
+        return said;
+}
+
 void release_needs_look(World *world, char *const *env, ReasonList *reasons, Strv *notes) {
         size_t n = 0;
         scoped(free_mem) const ReleaseInfo **way = release_data_between(
-                &world->releases.data, world->from.version, world->to.version, &n);
-        bool old_reads_new = n > 0 && version_same(way[n - 1]->version, world->to.version);
+                &world->releases.data, world->from.version, path_target(world)->version, &n);
         for (size_t i = 0; i < n; i++) {
                 for (size_t k = 0; k < way[i]->n_settings; k++)
                         if (way[i]->settings[k].required &&
@@ -128,9 +146,8 @@ void release_needs_look(World *world, char *const *env, ReasonList *reasons, Str
                                 look_at_setting(
                                         world, way[i], &way[i]->settings[k], reasons, notes);
                 look_at_guide(world, way[i]);
-                old_reads_new = old_reads_new && way[i]->compatible_schema == SAID_YES;
         }
-        if (old_reads_new) {
+        if (old_reads_new(world, way, n)) {
                 js_set_bool(needs_of(world), "compatible_schema", true);
                 strv_addf(notes, "the old version is said to run on the schema of %s",
                         world->to.version);

@@ -193,3 +193,32 @@ def test_too_young_is_refused_until_it_lifts(way_site, server):  # noqa: F811
     # Going back is not held up.
     site.ok("rollback", SERVICE)
     assert site.version() == "1.2.0"
+
+
+def test_the_way_needs_no_terminal_and_what_a_later_leg_lacks_is_said_first(way_site):
+    site = way_site(said=(STOP, {"version": "2.1.0", "breaking": False, "settings": [
+        {"name": "REGION", "required": True}, {"name": "KEY", "required": True, "secret": True}]}))
+    result = site.belay("update", SERVICE, "2.1.0")
+    assert result.code == 6 and "2.1.0 needs the setting 'REGION'" in result.err and site.runs() == []
+    with (site.app / ".env").open("a") as env:
+        env.write("REGION=north\n")
+    site.ok("update", SERVICE, "2.1.0", "--detach")
+    wait_until(lambda: site.version() == "2.1.0", 30, what="2.1.0")
+    site.ok("resume")           # follows what goes on, or finds nothing
+    wait_until(lambda: site.journal()[-1][0] == "END", 20, what="the end")
+    assert versions_of(site) == [("1.2.0", "1.6.0"), ("1.6.0", "2.1.0")]
+    assert "\nKEY=" in (site.app / ".env").read_text()
+    site.assert_whole(version="2.1.0")
+
+
+def test_following_the_way_as_json(way_site):
+    site = way_site(said=(STOP,))
+    result = site.ok("update", SERVICE, "2.1.0", "--accept-breaking", "--no-wait", options=("--json", "--yes"))
+    events = result.lines()
+    results = [event for event in events if event.get("kind") == "result"]
+    nexts = [event for event in events if event.get("kind") == "next"]
+    assert [event["path"]["rest"] for event in results] == [["2.1.0"]]
+    assert [(event["target"], event["next"]) for event in nexts] == [("2.1.0", 2)]
+    assert events[-1]["run"] == 2 and events[-1]["state"] == "running"      # --no-wait is about the last
+    site.ok("resume", "2")
+    site.assert_whole(version="2.1.0")

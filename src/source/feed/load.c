@@ -137,6 +137,8 @@ static bool ask_driver(const ReleasesContext *context, const FeedDriver *driver,
         if (ask.unchanged) {
                 if (!kept_read(kept, ret))
                         return true;
+                if (driver == &files_driver)
+                        return true;
                 ret->asked_ms = clock_wall_ms();
                 js_set_int(kept, "asked", ret->asked_ms);
                 kept_save(context, kept);

@@ -139,6 +139,30 @@ static bool copy_files(const char *from, const char *to, Err *err) {
         return ok;
 }
 
+/* An overlay does not rename a directory that lies below it, which placing artifacts does to the one that a
+ * person made there: the copy has an empty one in its place. The new version has its own. */
+static bool put_artifacts(const World *world, const RehearsalCopy *copy, Err *err) {
+        const GitSpec *git = &world->service->git;
+        bool in_place = git->layout == LAYOUT_IN_PLACE;
+        for (size_t i = 0; in_place && git->artifacts && git->artifacts[i]; i++) {
+                scoped(free_str) char *path = path_join(git->directory, git->artifacts[i]);
+                scoped(free_str) char *to = NULL;
+                const char *in = NULL;
+                size_t index = 0;
+                struct stat is = {0};
+                bool there = false;
+                if (!file_stat(path, &is, &there, err))
+                        return false;
+                if (!there || !S_ISDIR(is.st_mode) ||
+                        !rehearsal_place_of(&copy->places, path, &index, &in) || !in[0])
+                        continue;
+                if (!overlay_place(copy->bases[index], copy->places.paths[index], in, &to, err) ||
+                        !dir_make(to, err) || !overlay_replace(to, err))
+                        return false;
+        }
+        return true;
+}
+
 static bool copy_known(const World *world, const RehearsalCopy *copy, Err *err) {
         const char *name = world->service->name;
         const State inner = {.root = copy->state};
@@ -179,7 +203,8 @@ bool rehearsal_copy(
                 return err_fail(err, ERR_REFUSED, "%s", why);
         copy.state = path_join(base, "state");
         if (!dir_make(base, err) || !make_layers(base, &copy, err) ||
-                !restore_data(world, base, backup, &copy, err) || !copy_known(world, &copy, err))
+                !restore_data(world, base, backup, &copy, err) ||
+                !put_artifacts(world, &copy, err) || !copy_known(world, &copy, err))
                 return false;
         show(world, &copy);
         *ret = copy;

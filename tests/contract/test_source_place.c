@@ -293,6 +293,56 @@ static void untracked_files_in_the_way(void **state) {
         }
 }
 
+/* git would remove it; here it may be somebody's, and a file cannot be renamed over it. */
+static void an_empty_directory_is_in_the_way(void **state) {
+        World *w = *state;
+        scoped(free_str) char *empty = in_work(w, "new/deep/er.txt");
+        assert_true(dir_make(empty, NULL));
+        scoped(release_done) Release to = resolve(w, "1.1.0");
+        scoped(err_clear) Err err = {0};
+        assert_false(w->source->fetch(&w->at, &to, &err));
+        assert_int_equal(err.code, ERR_REFUSED);
+        assert_non_null(strstr(err.message, "'new/deep/er.txt'"));
+        assert_true(finds(w, &to, "in-the-way", FINDING_REFUSAL));
+        assert_int_equal(rmdir(empty), 0);
+        assert_false(finds(w, &to, "in-the-way", FINDING_REFUSAL));
+}
+
+/* A directory of this machine on another file system than `path`; owned. */
+static char *on_another_disk(const char *path) {
+        static const char *const places[] = {"/dev/shm", "/tmp", "/var/tmp", "/run"};
+        struct stat here = {0}, there = {0};
+        assert_int_equal(stat(path, &here), 0);
+        for (size_t i = 0; i < COUNT_OF(places); i++) {
+                scoped(free_str) char *pattern = str_format("%s/belay-disk-XXXXXX", places[i]);
+                if (stat(places[i], &there) == 0 && there.st_dev != here.st_dev &&
+                        mkdtemp(pattern) != NULL)
+                        return TAKE(pattern);
+        }
+        return NULL;
+}
+
+/* Files are placed by renaming them from below .git. */
+static void another_file_system_is_refused(void **state) {
+        World *w = *state;
+        scoped(free_str) char *other = on_another_disk(w->work);
+        if (!other)
+                fail_msg("this machine has only one file system that can be written");
+        scoped(release_done) Release to = resolve(w, "1.1.0");
+        fetch(w, &to);
+        assert_false(finds(w, &to, "file-systems", FINDING_REFUSAL));
+        scoped(free_str) char *moved = path_join(other, "git"), *git_dir = in_work(w, ".git");
+        const char *const copy[] = {"cp", "-a", git_dir, moved, NULL};
+        int status = 1;
+        free(run_program(w->work, copy, NULL, &status));
+        assert_true(tree_remove(git_dir, NULL));
+        scoped(free_str) char *leads = str_format("gitdir: %s\n", moved);
+        put(w->work, ".git", leads);
+        bool found = status == 0 && finds(w, &to, "file-systems", FINDING_REFUSAL);
+        assert_true(tree_remove(other, NULL));
+        assert_true(found);
+}
+
 /* A directory that the user replaced by a link to somewhere else: nothing is written behind it. */
 static void nothing_is_written_behind_a_link(void **state) {
         World *w = *state;
@@ -474,6 +524,8 @@ int main(void) {
                 TEST(untracked_env_is_not_overwritten),
                 TEST(configuration_is_let_be),
                 TEST(untracked_files_in_the_way),
+                TEST(an_empty_directory_is_in_the_way),
+                TEST(another_file_system_is_refused),
                 TEST(nothing_is_written_behind_a_link),
                 TEST(directory_filled_meanwhile_is_kept),
                 TEST(unfinished_business_is_refused),

@@ -7,7 +7,10 @@ import subprocess
 import zipfile
 
 
+import pytest
+
 from belaytest import Release, SERVICE, Site, git, wait_until
+from madelib import MadeSite, ReleasesSite
 
 NOTED_C = pathlib.Path(__file__).resolve().parents[1] / "lib" / "noted" / "noted.c"
 
@@ -323,6 +326,19 @@ def test_a_first_release_that_fails_leaves_the_plain_checkout(make_site):
     assert cwd_of(site) == str(site.app)
     site.ok("verify", SERVICE)
     assert site.version() == "1.0.0"
+
+
+@pytest.mark.parametrize("kind", [MadeSite, ReleasesSite])
+def test_what_is_made_is_rehearsed_too(kind):
+    site = kind([Release("1.0.0"), Release("1.1.0")], manifest={"rehearse": "auto"})
+    try:
+        site.start()
+        site.ok("rehearse", SERVICE, "1.1.0")
+        assert site.leftovers() == []
+        site.ok("update", SERVICE, "1.1.0")
+        site.assert_whole(version="1.1.0")
+    finally:
+        site.close()
 
 
 # ---- a branch that is followed

@@ -31,6 +31,8 @@ typedef enum Opt {
         OPT_DETACH,
         OPT_WAIT_LOCK,
         OPT_ANY_TIME,
+        OPT_AT,
+        OPT_IN_WINDOW,
         OPT_DRY_RUN,
         OPT_FIX,
         OPT_EXPLAIN,

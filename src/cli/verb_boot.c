@@ -235,6 +235,9 @@ static void resume_begin(App *app, Job *job) {
         scoped(run_done) Run run = {0};
         if (!run_load(&app->state, job->run, &run, NULL) || run.damaged || run.state.waiting)
                 return;
+        /* One that waits for its time may do so for days. */
+        if (run_owner_alive(&run) && run_waits_for_time(&run))
+                return;
         if (run_owner_alive(&run))
                 job->follow = (Follow){.run = job->run, .from_byte = -1};
         else if (!recovery_begin(app, job->run, "finish", &job->follow, &err))

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "base/units.h"
 #include "check/log_file.h"
+#include "cli/when.h"
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "update/known.h"
@@ -135,23 +136,6 @@ int verb_logs(App *app) {
 
 /* -- lock, unlock -- */
 
-static bool parse_until(const char *text, int64_t *ret_ms, Err *err) {
-        int64_t ms = 0, now = clock_wall_ms();
-        *ret_ms = 0;
-        if (!text)
-                return true;
-        if (duration_parse(text, &ms))
-                ms += now;
-        else if (!time_parse(text, &ms)) {
-                err_fail(err, ERR_USAGE, "--until: '%.40s' is neither a time nor a duration", text);
-                return err_hint(err, "Say for example 2026-12-24T18:00:00Z, 2026-12-24 or 2h.");
-        }
-        if (ms <= now)
-                return err_fail(err, ERR_USAGE, "--until: '%.40s' is over already", text);
-        *ret_ms = ms;
-        return true;
-}
-
 int verb_lock(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(free_str) char *name = NULL;
@@ -163,8 +147,8 @@ int verb_lock(App *app) {
                 return app_usage(
                         app, "the reason is longer than %d bytes", LIMIT_WORDS_OF_A_PERSON);
         scoped(free_str) char *clean = str_printable(reason, false);
-        if (!parse_until(app->opt[OPT_UNTIL], &until, &err) || !app_state(app, &err) ||
-                !find_name(app, operand(app, 0), &name, &err) ||
+        if ((app->opt[OPT_UNTIL] && !parse_when("--until", app->opt[OPT_UNTIL], &until, &err)) ||
+                !app_state(app, &err) || !find_name(app, operand(app, 0), &name, &err) ||
                 !person_lock_set(&app->state, name, clean, until, &err))
                 return app_fail(app, &err);
         scoped(free_str) char *when = until ? time_text(until) : NULL;

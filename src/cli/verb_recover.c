@@ -211,8 +211,10 @@ static int resume_all(App *app) {
                 return app_fail(app, &err);
         for (size_t i = n; i-- > 0;) {
                 bool stuck = runs[i].damaged && is_newest(runs, i);
-                if (!stuck &&
-                        (!is_unfinished(&runs[i], is_newest(runs, i)) || runs[i].state.waiting))
+                /* One that waits for its time may do so for days. */
+                bool patient = run_waits_for_time(&runs[i]) && run_owner_alive(&runs[i]);
+                if (!stuck && (!is_unfinished(&runs[i], is_newest(runs, i)) ||
+                                      runs[i].state.waiting || patient))
                         continue;
                 any = true;
                 int status =

@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "cli/follow.h"
 #include "cli/table.h"
+#include "cli/when.h"
 #include "manifest/manifest.h"
 #include "platform/file.h"
 #include "update/path.h"
@@ -37,10 +38,15 @@ static bool read_options(const App *app, Options *ret, Err *err) {
                 .reinstall = force || has(app, OPT_REINSTALL),
                 .fix = has(app, OPT_FIX),
                 .any_time = has(app, OPT_ANY_TIME),
+                .in_window = has(app, OPT_IN_WINDOW),
                 .revert = has(app, OPT_REVERT),
                 .restore = has(app, OPT_RESTORE),
         };
-        const char *wait = app->opt[OPT_WAIT_LOCK];
+        const char *wait = app->opt[OPT_WAIT_LOCK], *at = app->opt[OPT_AT];
+        if (at && ret->in_window)
+                return err_fail(err, ERR_USAGE, "--at and --in-window contradict each other");
+        if (at && !parse_when("--at", at, &ret->at_ms, err))
+                return false;
         if (!wait || duration_parse(wait, &ret->wait_lock_ms))
                 return true;
         err_fail(err, ERR_USAGE, "--wait-lock: '%.40s' is not a duration", wait);

@@ -20,6 +20,8 @@ static const Opt update_options[] = {
         OPT_DETACH,
         OPT_WAIT_LOCK,
         OPT_ANY_TIME,
+        OPT_AT,
+        OPT_IN_WINDOW,
         OPT_DRY_RUN,
         OPT_FIX,
         OPT_EXIT_CODE,
@@ -39,6 +41,8 @@ static const Opt plan_options[] = {
         OPT_REINSTALL,
         OPT_FORCE,
         OPT_ANY_TIME,
+        OPT_AT,
+        OPT_IN_WINDOW,
         OPT_FIX,
         OPT_COUNT,
 };

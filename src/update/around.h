@@ -29,11 +29,14 @@ extern const Step hook_steps[PHASE_COUNT][2];
                 HOOK_STEPS_OF(PHASE_MONITOR), HOOK_STEPS_OF(PHASE_FINISH),                         \
                 HOOK_STEPS_OF(PHASE_ROLLBACK)
 /* Puts the service's hooks around the phases that the plan has, and the question whether it is busy last before
- * the first that stops it. To be called when all other lines are there. */
-void plan_add_around(Plan *plan, const World *world);
+ * the first that stops it, and the wait for its time in front of all. To be called when all other lines are there. */
+bool plan_add_around(Plan *plan, const World *world, Err *err);
 
 /* One question; *ret_why owned, NULL: not busy. ERR_TOOL, ERR_TIMEOUT: there is no answer. */
 bool busy_ask(const World *world, const Looking *looking, char **ret_why, Err *err);
+/* When a run with --at or --in-window may begin; now, when its window is open. */
+bool wait_until_ms(const World *world, int64_t *ret_ms, Err *err);
+extern const Step step_wait; /* the first of all, holds no locks meanwhile */
 extern const Step step_busy; /* asks again until it is not, or for busy.for: ERR_BUSY */
 
 #endif

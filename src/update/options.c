@@ -24,7 +24,7 @@ static const OptionName names[] = {
         {"restore", offsetof(Options, restore)},
         {"any_time", offsetof(Options, any_time)},
         {"in_window", offsetof(Options, in_window)},
-        {"going_back", offsetof(Options, going_back)},
+        {"no_schedule", offsetof(Options, no_schedule)},
 };
 
 /* "--even-if-bad" is the flag of even_if_bad. */

@@ -13,8 +13,8 @@ typedef struct Options {
         bool revert, restore; /* rollback: --revert, --restore */
         bool any_time;        /* although no window is open, or a freeze is on */
         bool in_window;       /* begin when a window opens */
-        bool going_back; /* a person's rollback: what only updates have to wait for does not hold */
-        int64_t at_ms;   /* begin then (wall clock); 0: now */
+        bool no_schedule; /* a rollback, a rehearsal: what only updates wait for does not hold */
+        int64_t at_ms;    /* begin then (wall clock); 0: now */
         int64_t wait_lock_ms; /* 0: do not wait */
 } Options;
 

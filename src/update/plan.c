@@ -103,13 +103,16 @@ void plan_seal(Plan *plan, const World *world) {
         js_set_str(all, "kind", plan->story->kind);
         js_set_str(all, "from", plan->from.reference);
         js_set_str(all, "to", plan->to.reference);
-        /* How long to wait for a lock changes nothing of what is done. */
+        /* How long to wait, for a lock or a time, changes nothing of what is done. */
         Options options = world->options;
-        options.wait_lock_ms = 0;
+        options.wait_lock_ms = options.at_ms = 0;
+        options.in_window = false;
         js_set(all, "options", options_to_json(&options));
         /* Sizes change all the time; which steps there are does not. */
         json_t *steps = json_array();
         for (size_t i = 0; i < plan->n_lines; i++) {
+                if (str_equal(plan->lines[i].step->name, "wait"))
+                        continue;
                 json_array_append_new(steps, json_string(plan->lines[i].step->name));
                 if (plan->lines[i].instance)
                         json_array_append_new(steps, json_string(plan->lines[i].instance));

@@ -1,11 +1,12 @@
 /* Hooks and the question whether the service is busy, put between the lines of a plan. */
 #include "base/own.h"
 #include "base/units.h"
+#include "platform/clock.h"
 #include "update/around.h"
 
 /* What is put between is no part of the phase that it is put in front of. */
 static bool is_between(const Step *step) {
-        return step == &step_busy ||
+        return step == &step_busy || step == &step_wait ||
                (step >= &hook_steps[0][0] && step <= &hook_steps[PHASE_COUNT - 1][1]);
 }
 
@@ -41,8 +42,18 @@ static void add_busy(Plan *plan, const World *world, size_t at) {
                         str_format("wait until it is not busy (up to %s)", how_long));
 }
 
+static bool add_wait(Plan *plan, const World *world, Err *err) {
+        int64_t until = 0;
+        if (!wait_until_ms(world, &until, err))
+                return false;
+        scoped(free_str) char *when = time_text(until);
+        if (until > clock_wall_ms())
+                plan_insert(plan, 0, &step_wait, str_format("wait until %s", when));
+        return true;
+}
+
 /* From the last phase to the first, so that places found are still right. */
-void plan_add_around(Plan *plan, const World *world) {
+bool plan_add_around(Plan *plan, const World *world, Err *err) {
         for (size_t i = PHASE_COUNT; i-- > 0;) {
                 Phase phase = (Phase)i;
                 char *const *before = world->service->hooks.commands[phase][0];
@@ -57,4 +68,5 @@ void plan_add_around(Plan *plan, const World *world) {
                 if (phase == PHASE_QUIESCE)
                         add_busy(plan, world, first);
         }
+        return add_wait(plan, world, err);
 }

@@ -308,6 +308,11 @@ static bool fix_source(World *world, const char *wanted, Plan *plan, Err *err) {
 }
 
 static bool aim(World *world, const char *wanted, Plan *plan, Err *err) {
+        const Service *service = world->service;
+        if (world->options.in_window && !service->n_windows && !service->n_freezes) {
+                err_fail(err, ERR_USAGE, "the manifest has no windows to wait for");
+                return err_hint(err, "Add `windows` to it, or say --at TIME.");
+        }
         if (!world_look(world, err) || !fix_source(world, wanted, plan, err) ||
                 !choose_target(world, wanted, RELEASES_RECENT, err) ||
                 !refuse_if_unsure(world, err) || !path_choose(world, err))
@@ -337,10 +342,10 @@ static bool plan_forward(World *world, const char *wanted, LayOut lay_out, Plan 
                 return true;
         if (!world->source->fetch(&world->source_at, &world->to, &why) ||
                 !preflight_look(world, true, &preflight, &why) ||
-                !keep_preflight(world, &preflight) || !lay_out(world, plan, &preflight, &why))
+                !keep_preflight(world, &preflight) || !lay_out(world, plan, &preflight, &why) ||
+                (plan->story == &update_story && !plan_add_around(plan, world, &why)))
                 return end_blocked(plan, &preflight, &why) || (err_move(err, &why), false);
         reasons_move(&plan->reasons, &preflight.reasons);
-        plan_add_around(plan, world);
         plan_seal(plan, world);
         return true;
 }
@@ -352,6 +357,7 @@ bool plan_update(World *world, const char *wanted, Plan *ret, Err *err) {
 
 bool plan_rehearse(World *world, const char *wanted, Plan *ret, Err *err) {
         *ret = (Plan){.story = &rehearse_story};
+        world->options.no_schedule = true;
         return plan_forward(world, wanted, lay_out_rehearsal, ret, err);
 }
 
@@ -483,15 +489,15 @@ bool plan_rollback(World *world, const char *wanted, Plan *ret, Err *err) {
         world->options.allow_downgrade = world->options.even_if_bad =
                 world->options.accept_breaking = true;
         world->options.accept_unhealthy = world->options.no_migrations = true;
-        world->options.going_back = true;
+        world->options.no_schedule = true;
         if (!choose_data(world, backup, &restore, &plan->notes, &why) ||
                 !world->source->fetch(&world->source_at, &world->to, &why) ||
                 !preflight_look(world, true, &preflight, &why) ||
                 !keep_preflight(world, &preflight) ||
-                !lay_out_rollback(world, plan, &preflight, restore ? backup : NULL, &why))
+                !lay_out_rollback(world, plan, &preflight, restore ? backup : NULL, &why) ||
+                !plan_add_around(plan, world, &why))
                 return end_blocked(plan, &preflight, &why) || (err_move(err, &why), false);
         reasons_move(&plan->reasons, &preflight.reasons);
-        plan_add_around(plan, world);
         plan_seal(plan, world);
         return true;
 }
@@ -566,7 +572,8 @@ bool plan_restore(World *world, const char *backup, const char *only, Plan *ret,
                                       world->from.version ? world->from.version : "?", info.name));
         lay_out_restore(world, plan, &info, only, now.running);
         add_notes(plan, world, &nothing, true);
-        plan_add_around(plan, world);
+        if (!plan_add_around(plan, world, err))
+                return false;
         plan_seal(plan, world);
         return true;
 }

@@ -114,14 +114,14 @@ static bool look_at_person_lock(const World *world, ReasonList *reasons, Err *er
 }
 
 bool preflight_obstacles(const World *world, ReasonList *reasons, Err *err) {
-        return run_obstacle(world->state, world->service->name, reasons, err) &&
+        return run_obstacle(world->state, world->service->name, world->run, reasons, err) &&
                look_at_person_lock(world, reasons, err);
 }
 
 bool preflight_known(const World *world, ReasonList *reasons, Err *err) {
         if (!look_at_target(world, reasons, err))
                 return false;
-        if (world->options.going_back)
+        if (world->options.no_schedule)
                 return true;
         times_obstacle(world, reasons);
         return staging_obstacle(world, reasons, err);

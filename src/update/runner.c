@@ -129,6 +129,22 @@ static bool take_locks(Runner *runner, int64_t wait_ms, Err *err) {
         return true;
 }
 
+static void let_locks_go(void *lock_holder) {
+        Runner *runner = lock_holder;
+        lock_release(&runner->directory_lock);
+        lock_release(&runner->service_lock);
+        runner->directory_lock = runner->service_lock = LOCK_NONE;
+}
+
+static bool take_locks_again(void *lock_holder, int64_t wait_ms, Err *err) {
+        Runner *runner = lock_holder;
+        scoped(free_str) char *what =
+                str_format("%s of %s", runner->plan.story->kind, runner->world.service->name);
+        return take_locks(runner, wait_ms, err) &&
+               lock_describe(&runner->service_lock,
+                       &(LockOwner){.what = what, .run = runner->world.run}, err);
+}
+
 /* ---- beginning ---- */
 
 static bool load_service(Runner *runner, Err *err) {
@@ -206,6 +222,9 @@ static void add_run_event(Runner *runner) {
 static Engine engine_of(Runner *runner, const Story *story) {
         runner->world.run_state = &runner->run_state;
         runner->world.accepted = &accepted;
+        runner->world.let_locks_go = let_locks_go;
+        runner->world.take_locks_again = take_locks_again;
+        runner->world.lock_holder = runner;
         runner->world.watch_cancel = &watch_cancel;
         return (Engine){
                 .story = story,
@@ -343,10 +362,21 @@ static bool read_run(Runner *runner, unsigned run, Err *err) {
         return world_of_run(runner->state, run, &runner->run_state, &runner->world, err);
 }
 
+/* A run that waits for its time holds no locks, and is nobody else's while its runner lives. */
+static bool refuse_living(const Runner *runner, unsigned run, Err *err) {
+        scoped(run_done) Run known = {0};
+        if (!run_load(runner->state, run, &known, err))
+                return false;
+        if (!run_waits_for_time(&known) || !run_owner_alive(&known))
+                return true;
+        return err_fail(err, ERR_LOCKED, "run #%u waits for its time, and its runner lives", run);
+}
+
 /* Between reading and locking another process may have gone on: under the lock everything is read again. */
 static bool prepare_recovery(Runner *runner, unsigned run, Err *err) {
         if (!read_run(runner, run, err) ||
-                !take_locks(runner, js_int(runner->request, "wait_lock_ms", 0), err))
+                !take_locks(runner, js_int(runner->request, "wait_lock_ms", 0), err) ||
+                !refuse_living(runner, run, err))
                 return false;
         record_list_done(&runner->records);
         run_state_done(&runner->run_state);

@@ -5,6 +5,7 @@
 
 #include "base/own.h"
 #include "base/str.h"
+#include "base/units.h"
 #include "manifest/manifest.h"
 #include "platform/file.h"
 #include "platform/process.h"
@@ -155,6 +156,17 @@ const char *run_end_text(RunEnd end, const char *kind) {
         return texts[end];
 }
 
+bool run_waits_for_time(const Run *run) {
+        const StepRecord *step = run->damaged ? NULL : run_open_step(&run->state);
+        return step && run->state.end == RUN_OPEN && str_equal(step->name, "wait");
+}
+
+static char *waiting_text(const Run *run) {
+        const StepRecord *step = run_open_step(&run->state);
+        scoped(free_str) char *when = time_text(js_int(step->facts, "until", 0));
+        return str_format("waits until %s", when);
+}
+
 char *run_state_text(const Run *run) {
         if (run->damaged)
                 return str_format("damaged journal");
@@ -162,6 +174,8 @@ char *run_state_text(const Run *run) {
                 return str_copy(run_end_text(run->state.end, run_kind(run)));
         if (run->state.waiting)
                 return str_format("waits for a person");
+        if (run_owner_alive(run) && run_waits_for_time(run))
+                return waiting_text(run);
         if (run_owner_alive(run))
                 return str_format("running");
         const StepRecord *step = run_open_step(&run->state);
@@ -194,15 +208,17 @@ bool run_refuse_open(const State *state, const char *service, bool damaged_too, 
         if (!run_newest(state, service, &newest, &found, err))
                 return false;
         bool in_the_way = newest.damaged ? damaged_too : newest.state.end == RUN_OPEN;
-        return !found || !in_the_way || refuse(&newest, service, err);
+        return !found || !in_the_way || run_waits_for_time(&newest) ||
+               refuse(&newest, service, err);
 }
 
-bool run_obstacle(const State *state, const char *service, ReasonList *reasons, Err *err) {
+bool run_obstacle(
+        const State *state, const char *service, unsigned own_run, ReasonList *reasons, Err *err) {
         scoped(run_done) Run newest = {0};
         bool found = false;
         if (!run_newest(state, service, &newest, &found, err))
                 return false;
-        if (!found || (!newest.damaged && newest.state.end != RUN_OPEN))
+        if (!found || newest.number == own_run || (!newest.damaged && newest.state.end != RUN_OPEN))
                 return true;
         if (newest.damaged || newest.state.waiting || !run_owner_alive(&newest)) {
                 (void)refuse(&newest, service, err);
@@ -210,7 +226,13 @@ bool run_obstacle(const State *state, const char *service, ReasonList *reasons, 
         }
         scoped(free_str) char *hint = str_format(
                 "`belay resume %u` follows it; --wait-lock 15m waits for its end.", newest.number);
-        reason_add(reasons, REASON_RUN_UNDER_WAY, 0, hint, "run #%u of %s is under way",
-                newest.number, service);
+        scoped(free_str) char *waits =
+                run_waits_for_time(&newest) ? waiting_text(&newest) : str_copy("is under way");
+        if (run_waits_for_time(&newest))
+                str_replace_owned(
+                        &hint, str_format("`belay cancel %u` ends it; nothing was touched yet.",
+                                       newest.number));
+        reason_add(reasons, REASON_RUN_UNDER_WAY, 0, hint, "run #%u of %s %s", newest.number,
+                service, waits);
         return true;
 }

@@ -41,10 +41,13 @@ char *run_state_text(const Run *run);
 const StepRecord *run_failed_step(const RunState *state);
 const StepRecord *run_open_step(const RunState *state);
 
-/* Adds the open run that is in the way of a new one, if there is one. */
-bool run_obstacle(const State *state, const char *service, ReasonList *reasons, Err *err);
+/* Does it stand at its first step, --at or --in-window? Nothing was touched then, and no lock is held. */
+bool run_waits_for_time(const Run *run);
+/* Adds the open run that is in the way of a new one (and is not `own_run`), if there is one. */
+bool run_obstacle(
+        const State *state, const char *service, unsigned own_run, ReasonList *reasons, Err *err);
 /* ERR_INTERRUPTED while a run of the service is open; with `damaged_too` ERR_PERSON when the journal of its
- * newest cannot be trusted. */
+ * newest cannot be trusted. One that waits for its time is in nobody's way here. */
 bool run_refuse_open(const State *state, const char *service, bool damaged_too, Err *err);
 
 #endif

@@ -40,6 +40,7 @@ static const Step *const steps[] = {
         &step_publish_old,  /* the backup is worth keeping */
         &step_tidy_old,
         /* ---- put around the phases (plan_around.c) ---- */
+        &step_wait, /* first of all: until its time has come */
         &step_busy, /* last before ARM */
         HOOK_STEPS,
 };

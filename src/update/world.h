@@ -69,6 +69,10 @@ typedef struct World {
         /* Ends the watch early: set with `accepted` by `belay accept`, with `cancel` by `belay cancel`. */
         const Cancel *watch_cancel;
         const volatile int *accepted;
+        /* Of whoever holds the locks of the run: it holds none while it waits for a time. */
+        void (*let_locks_go)(void *lock_holder);
+        bool (*take_locks_again)(void *lock_holder, int64_t wait_ms, Err *err);
+        void *lock_holder;
 } World;
 
 /* Takes `service`; fills in what only the state directory knows (the default store). */

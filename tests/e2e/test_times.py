@@ -2,10 +2,11 @@
 UTC, so that nothing waits for a clock."""
 import datetime
 import json
+import time
 
 import pytest
 
-from belaytest import SERVICE, Release
+from belaytest import SERVICE, Release, wait_until
 
 JSON = ("--yes", "--json")
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -117,3 +118,101 @@ def test_staging_first(make_site):
     staging.ok("update", "notes-staging", "1.1.0")
     site.ok("update", SERVICE)
     assert site.version() == "1.1.0"
+
+
+# ---- --at, --in-window: the run waits
+
+
+def waiting(site, *args, env=None):
+    """A detached update that has come to its wait."""
+    site.ok("update", SERVICE, *args, "--detach", env=env)
+    wait_until(lambda: "waits until" in site.ok("runs", SERVICE).out, what="a run that waits")
+    return next(p for p in site.processes() if p.command.endswith(" runner"))
+
+
+def ended(site):
+    wait_until(lambda: site.journal()[-1][0] == "END", 30, what="the end of the run")
+    return site.journal()[-1][1]
+
+
+def test_a_run_waits_for_its_time_and_holds_no_lock_meanwhile(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    planned = json.loads(site.ok("plan", SERVICE, "--at", "1h", options=JSON).out)
+    assert planned["steps"][0]["name"] == "wait"
+    runner = waiting(site, "--at", "4s", "--plan", planned["plan"])
+    assert "waits until" in site.ok("status").out
+    site.ok("restart", SERVICE)
+    site.ok("backup", "create", SERVICE)
+    found = reasons_of(site, "update", SERVICE, code=5)
+    assert found[0]["code"] == "run-under-way" and "belay cancel 1" in found[0]["clear"]
+    assert site.version() == "1.0.0" and runner.alive()
+    assert ended(site)["exit"] == 0
+    site.assert_whole(version="1.1.0")
+
+
+def test_a_run_begins_when_the_window_opens(make_site):
+    now = time.time()
+    minute = (now // 60 + 1) * 60
+    opens = datetime.datetime.fromtimestamp(minute, datetime.timezone.utc)
+    closes = opens + datetime.timedelta(hours=1)
+    site = make_site([Release("1.0.0"), Release("1.1.0")], manifest={
+        "windows": [{"from": opens.strftime("%H:%M"), "to": closes.strftime("%H:%M"), "zone": "UTC"}]})
+    site.start()
+    # For the runner it is a few seconds before the full minute.
+    env = {"BELAY_CLOCK_OFFSET_MS": int((minute - time.time() - 4) * 1000)}
+    assert reasons_of(site, "update", SERVICE, code=6, env=env)[0]["code"] == "window"
+    result = site.belay("update", SERVICE, "--in-window", env=env)
+    assert result.code == 0, result.err
+    assert "waits until " + opens.strftime("%Y-%m-%dT%H:%M:00Z") in result.err
+    site.assert_whole(version="1.1.0")
+    again = site.belay("update", SERVICE, "1.0.0", "--allow-downgrade", "--in-window",
+                       env={"BELAY_CLOCK_OFFSET_MS": int((minute - time.time() + 60) * 1000)})
+    assert again.code == 0 and "waits until" not in again.err        # it is open
+
+
+def test_waiting_can_be_cancelled(site):
+    waiting(site, "--in-window")
+    site.belay("cancel", "1")
+    assert ended(site)["state"] == "aborted"
+    site.assert_whole(version="1.0.0")
+    site.ok("update", SERVICE, "--any-time")
+
+
+def test_what_changed_meanwhile_ends_the_run(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    waiting(site, "--at", "2s")
+    change(site, start={"timeout": "6s"})
+    end = ended(site)
+    assert end["exit"] == 6 and "the plan is another now" in end["error"]["message"]
+    site.ok("lock", SERVICE, "-m", "stocktaking")
+    site.belay("unlock", SERVICE)
+    site.assert_whole(version="1.0.0")
+
+
+def test_a_runner_that_dies_while_it_waits_has_changed_nothing(site):
+    runner = waiting(site, "--in-window")
+    assert site.belay("resume", "--all").code == 0      # it does not follow it for hours
+    runner.kill()
+    wait_until(lambda: not runner.alive(), what="its end")
+    site.ok("restart", SERVICE)
+    assert "is open" in site.ok("status").out
+    assert reasons_of(site, "update", SERVICE, "--any-time", code=7)[0]["code"] == "run-open"
+    site.belay("resume", "--all")
+    assert "ended, nothing changed" in site.ok("runs", SERVICE).out
+    site.ok("update", SERVICE, "--any-time")
+    site.assert_whole(version="1.1.0")
+
+
+@pytest.mark.parametrize("args", [("--at", "2020-01-01"), ("--at", "25:00"), ("--at", "soon"), ("--at", "2026-02-30 01:00"),
+                                  ("--at", "2h", "--in-window"), ("--at", "")])
+def test_times_that_are_none(site, args):
+    assert site.belay("update", SERVICE, *args).code == 2
+    assert site.runs() == []
+
+
+def test_no_window_to_wait_for(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    result = site.belay("update", SERVICE, "--in-window")
+    assert result.code == 2 and "no windows" in result.err

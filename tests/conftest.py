@@ -1,8 +1,9 @@
 import pytest
 
-pytest.register_assert_rewrite("belaytest")
+pytest.register_assert_rewrite("belaytest", "projects")
 
 import belaytest  # noqa: E402
+import projects  # noqa: E402
 
 
 @pytest.fixture
@@ -33,3 +34,17 @@ def make_module_site():
     yield make
     for site in sites:
         site.close()
+
+
+@pytest.fixture
+def make_project():
+    """The same for Projects."""
+    made = []
+
+    def make(files, **more):
+        made.append(projects.Project(files, **more))
+        return made[-1]
+
+    yield make
+    for project in made:
+        project.close()

@@ -71,7 +71,8 @@ static bool mount_overlay(const SealPlace *place, const Opened *opened, bool as_
         char options[OPTIONS_ROOM];
         snprintf(options, sizeof(options),
                 "lowerdir=/proc/self/fd/%d,upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d%s",
-                opened->lower, opened->upper, opened->work, as_root ? "" : ",userxattr");
+                opened->lower, opened->upper, opened->work,
+                as_root ? ",redirect_dir=on" : ",userxattr");
         return mount("overlay", place->at, "overlay", 0, options) == 0;
 }
 

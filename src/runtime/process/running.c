@@ -262,12 +262,12 @@ const Running *running_serving(const RunningList *list) {
                 if (process->n_ports && (!best || process->id.start_time < best->id.start_time))
                         best = process;
         }
-        /* A worker's master is of the same program, group and place. */
+        /* A worker is what its master is. What only starts it (a shell, a supervisor) has other words. */
         for (int i = 0; best && i < CLIMB_MAX; i++) {
                 const Running *parent = find_pid(list, best->parent);
                 if (!parent || parent->group != best->group || parent->uid != best->uid ||
-                        !str_equal(parent->program, best->program) ||
-                        !str_equal(parent->directory, best->directory))
+                        !str_equal(parent->directory, best->directory) ||
+                        !running_is(best, parent->argv))
                         break;
                 best = parent;
         }

@@ -10,6 +10,7 @@
 #include "cli/table.h"
 #include "platform/fault.h"
 #include "runtime/runtime.h"
+#include "update/drill.h"
 #include "update/rehearsal.h"
 #include "update/runner.h"
 
@@ -84,6 +85,13 @@ int verb_rehearsal(App *app) {
         if (!app_state(app, &err))
                 return app_fail(app, &err);
         return rehearsal_main(&app->state);
+}
+
+int verb_drill_inside(App *app) {
+        scoped(err_clear) Err err = {0};
+        if (!app_state(app, &err))
+                return app_fail(app, &err);
+        return drill_main(&app->state);
 }
 
 int verb_keeper(App *app) {

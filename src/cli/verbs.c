@@ -150,6 +150,9 @@ const Verb verbs[] = {
         {"diagnose", "[SERVICE]", "what is wrong with it, why, and what to do", 0, 1, NULL,
                 verb_diagnose, false},
         {"doctor", "", "is this machine in order for updates?", 0, 0, NULL, verb_doctor, false},
+        {"drill", "[SERVICE [VERSION]]",
+                "on copies: kill an update at each step, show that it recovers", 0, 2, NULL,
+                verb_drill, false},
         {"version", "", "the version of belay", 0, 0, NULL, verb_version, false},
         {"help", "[COMMAND]", "this", 0, 2, NULL, verb_help, false},
         {"completion", "bash|zsh|fish", "completion for this shell, to be read by it", 1, 1, NULL,
@@ -158,6 +161,7 @@ const Verb verbs[] = {
                 verb_complete, true},
         {"runner", "", "executes one run", 0, 0, NULL, verb_runner, true},
         {"rehearsal", "", "the inside of a rehearsal", 0, 0, NULL, verb_rehearsal, true},
+        {"drill-inside", "", "the inside of a drill", 0, 0, NULL, verb_drill_inside, true},
         {"keeper", "", "keeps one service", 0, 0, OPTS(OPT_SERVICE), verb_keeper, true},
 };
 

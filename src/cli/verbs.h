@@ -16,6 +16,7 @@ int verb_status(App *app);                                               /* verb
 int verb_check(App *app), verb_notes(App *app);                          /* verb_check.c */
 int verb_plan(App *app), verb_update(App *app), verb_rollback(App *app); /* verb_update.c */
 int verb_rehearse(App *app);
+int verb_drill(App *app);                                                /* verb_drill.c */
 int verb_resume(App *app), verb_cancel(App *app), verb_accept(App *app); /* verb_recover.c */
 int verb_enable(App *app), verb_disable(App *app), verb_boot(App *app);  /* verb_boot.c */
 int verb_runs(App *app), verb_show(App *app), verb_report(App *app),
@@ -27,7 +28,7 @@ int verb_diagnose(App *app), verb_doctor(App *app);            /* verb_diagnose.
 int verb_migrate_status(App *app), verb_migrate_run(App *app); /* verb_migrate.c */
 int verb_completion(App *app), verb_complete(App *app);        /* complete.c, completion.c */
 int verb_version(App *app), verb_help(App *app), verb_runner(App *app), verb_rehearsal(App *app),
-        verb_keeper(App *app); /* verb_help.c */
+        verb_drill_inside(App *app), verb_keeper(App *app); /* verb_help.c */
 
 /* -- shared by verbs -- */
 /* services/<name>/<this>: what the last `belay check` found, for status, which asks no network. */

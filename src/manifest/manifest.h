@@ -81,6 +81,13 @@ bool manifest_detect_contents(Service *service, const char *const *tracked, Err 
  * *ret_unseen), and what lies elsewhere is found all the same. */
 void manifest_find_contents(Service *service, const char *const *tracked, Strv *ret_unseen);
 
+/*
+ * The text of a manifest for a copy of its service (a drill): runtime, source, backup, migrations, checks stay as
+ * they are; the watch is short, and what holds an update back or tells others of it (windows, hooks,
+ * requires, notify, ...) is left out. `text` was accepted before. *ret is owned.
+ */
+bool manifest_of_copy(const char *path, const char *text, size_t bytes, char **ret, Err *err);
+
 /* Whether a regular file begins like an SQLite database; false also when it may not be read. */
 bool manifest_is_sqlite(const char *path);
 

@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 
-/* PATH, HOME, USER, LOGNAME, LANG, TZ (if set) of that user; owned ("NAME=value" each). */
+/* PATH, HOME, USER, LOGNAME, LANG, TZ (if set) of that user, and on a copy BELAY_REHEARSAL=1; owned ("NAME=value" each). */
 Strv environment_clean(uid_t uid);
 /* Sets one; an earlier value of that name goes. */
 void environment_set(Strv *environment, const char *name, const char *value);

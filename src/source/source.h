@@ -138,6 +138,9 @@ typedef struct Source {
                 const SourceContext *context, const Release *to, SourceFindings *ret, Err *err);
         /* Mends what preflight found fixable; *ret_done says in words what was done. */
         bool (*fix)(const SourceContext *context, Strv *ret_done, Err *err);
+        /* Only in a copy that is sealed off: from now on it is its own remote, which offers `to`, whose commit is
+         * here. */
+        bool (*alone)(const SourceContext *context, const Release *to, Err *err);
         /* Brings the commit of `to`, checks it, pins the one that is installed, and lays out the files that
          * differ, old and new, below .git/belay/. Touches nothing of the user's. May be called again. */
         bool (*fetch)(const SourceContext *context, const Release *to, Err *err);

@@ -46,6 +46,10 @@ bool rehearsal_remove(const World *world, Err *err);
 /* The hidden verb `rehearsal`: the request from standard input, one line of JSON as the answer. */
 int rehearsal_main(const State *state);
 
+/* Inside, before anything is started: the live service's sidecars show through where the copy has none, and belong to
+ * another database. */
+bool rehearsal_forget_sidecars(const Service *service, Err *err);
+
 /* -- rehearsal_copy.c, for rehearsal.c and the drill -- */
 
 /* What a sealed program is given to see; owns its strings. */

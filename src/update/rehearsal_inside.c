@@ -51,12 +51,6 @@ static bool read_request(Inside *inside, Err *err) {
         return inside->request != NULL;
 }
 
-static void add_environment(Service *service) {
-        const Pair told = {str_copy("BELAY_REHEARSAL"), str_copy("1")};
-        ProcessSpec *process = &service->process;
-        PUSH(process->environment, process->n_environment, told);
-}
-
 static bool open_world(Inside *inside, Err *err) {
         const json_t *request = inside->request;
         const char *path = js_str(request, "manifest"), *text = js_str(request, "text");
@@ -66,7 +60,6 @@ static bool open_world(Inside *inside, Err *err) {
         if (!manifest_parse(path, text, strlen(text), &service, err))
                 return false;
         service_contents_from_json(service, js_get(request, "contents"));
-        add_environment(service);
         World *world = &inside->world;
         if (!world_open(inside->state, service, world, err))
                 return false;
@@ -79,10 +72,9 @@ static bool open_world(Inside *inside, Err *err) {
 
 /* -- its parts, in their order --------------------------------------------------------------- */
 
-/* The live service's sidecars show through where the copy has none, and belong to another file. */
-static bool forget_sidecars(Inside *inside, Err *err) {
+bool rehearsal_forget_sidecars(const Service *service, Err *err) {
         static const char *const sidecars[] = {"-wal", "-shm", "-journal"};
-        const BackupSpec *spec = &inside->world.service->backup;
+        const BackupSpec *spec = &service->backup;
         for (size_t i = 0; i < spec->n_contents; i++)
                 for (size_t k = 0; k < COUNT_OF(sidecars); k++) {
                         scoped(free_str) char *path =
@@ -91,6 +83,10 @@ static bool forget_sidecars(Inside *inside, Err *err) {
                                 return false;
                 }
         return true;
+}
+
+static bool forget_sidecars(Inside *inside, Err *err) {
+        return rehearsal_forget_sidecars(inside->world.service, err);
 }
 
 static bool set_configuration(Inside *inside, Err *err) {
@@ -143,7 +139,6 @@ static bool run_migrations(Inside *inside, bool after_start, Err *err) {
         strv_addf(&extra, "BELAY_VERSION=%s", world->to.version);
         strv_addf(&extra, "BELAY_PREVIOUS_VERSION=%s",
                 world->from.version ? world->from.version : "");
-        strv_add(&extra, "BELAY_REHEARSAL=1");
         if (!looking_open(world, &world->to, &looking, err))
                 return false;
         MigrateContext context = looking_migrate(world, &looking);

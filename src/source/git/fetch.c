@@ -122,3 +122,16 @@ bool stage_fetch(const SourceContext *context, const Release *to, Err *err) {
         bool in_place = context->service->git.layout == LAYOUT_IN_PLACE;
         return pin_installed(&repo, to, err) && (!in_place || stage_lay_out(&repo, to, err));
 }
+
+bool fetch_from_itself(const SourceContext *context, const Release *to, Err *err) {
+        const GitSpec *git = &context->service->git;
+        scoped(repo_done) Repo repo = {0};
+        if (!repo_open(context, &repo, err))
+                return false;
+        scoped(free_str) char *key = str_format("remote.%s.url", git->remote);
+        scoped(free_str) char *tag = str_format("refs/tags/%s", to->tag);
+        const char *args[] = {"config", "--replace-all", key, repo.common, NULL};
+        const RepoCall call = {.args = args, .what = "git config"};
+        return repo_call(&repo, &call, NULL, err) &&
+               (git->branch || ref_set(&repo, tag, to->reference, err));
+}

@@ -13,6 +13,8 @@
 
 /* The slot of the driver; see source.h. Without a mark nothing is laid out. */
 bool stage_fetch(const SourceContext *context, const Release *to, Err *err);
+/* Slots of the driver too (fetch.c): see source.h. */
+bool fetch_from_itself(const SourceContext *context, const Release *to, Err *err);
 /* Lays `to` out beside what HEAD is. May be called again, also when some of it is placed already. */
 bool stage_lay_out(const Repo *repo, const Release *to, Err *err);
 

@@ -1,0 +1,77 @@
+"""belay drill: on copies, its own runner is killed at each step, and recovery is shown to work here."""
+import json
+
+import pytest
+
+from belaytest import SERVICE, Release, wait_until
+from test_rehearse import MIGRATION, assert_untouched, production
+
+
+@pytest.fixture
+def site(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0", migrations={"01_note.sql": MIGRATION})])
+    site.start()
+    with site.writer() as writer:
+        writer.wait_for(20)
+    return site
+
+
+def nothing_left(site):
+    assert not list(site.state.glob("drill-*"))
+    assert not list(site.state.glob("backups/notes/*"))
+    assert not [p for p in site.processes() if p.marked("BELAY_REHEARSAL")]
+    assert site.leftovers() == []
+
+
+def test_each_step_is_recovered_from(site):
+    before = production(site)
+    result = site.belay("drill", SERVICE, options=("--json",), timeout=240)
+    assert result.code == 0, result
+    told = json.loads(result.out)
+    assert told["whole"] == told["total"] == len(told["attempts"])
+    ends = {attempt["step"]: attempt["end"] for attempt in told["attempts"]}
+    assert set(ends) >= {"fetch", "backup", "prove", "stop", "second-pass", "place", "migrate", "start", "verify",
+                         "monitor", "record"}
+    # Before ARM nothing was changed; a migration that had begun is taken back; after COMMIT it goes on.
+    assert ends["backup"] == "ended, nothing changed"
+    assert ends["migrate"] == "rolled back"
+    assert ends["stop"] == ends["record"] == "updated"
+    met = [attempt for attempt in told["attempts"] if attempt["killed_at"] == attempt["step"]]
+    assert len(met) >= len(told["attempts"]) * 2 // 3, "most were to be killed where they were meant to be"
+    assert_untouched(site, before)
+    assert site.runs() == []
+    nothing_left(site)
+
+
+def test_an_update_that_does_not_succeed_is_no_drill(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0", behaviour="bad-health")])
+    site.start()
+    result = site.belay("drill", SERVICE, timeout=120)
+    assert result.code == 1 and "already an update that nobody disturbs does not succeed" in result.err, result
+    assert site.version() == "1.0.0"
+    nothing_left(site)
+
+
+def test_a_drill_that_is_killed_itself(site):
+    before = production(site)
+    child = site.belay_start("drill", SERVICE)
+    wait_until(lambda: [p for p in site.processes() if p.marked("BELAY_REHEARSAL") and "noted" in p.command],
+               30, what="a copy that runs")
+    child.kill()
+    child.communicate(timeout=20)
+    wait_until(lambda: not [p for p in site.processes() if p.marked("BELAY_REHEARSAL")], 10,
+               what="the end of the copy's processes")
+    assert_untouched(site, before)
+    # What it left on disk goes with the next one; here one that ends at once.
+    site.manifest["checks"].append({"command": {"run": ["false"], "interval": "10ms", "threshold": "1 of 1"}})
+    site.write_manifest()
+    assert site.belay("drill", SERVICE, timeout=120).code == 1
+    assert not list(site.state.glob("drill-*"))
+
+
+def test_what_cannot_be_copied_has_no_drill(site):
+    with open(site.app / ".env", "a", encoding="utf-8") as env:
+        env.write("QUEUE=amqp://queue\n")
+    result = site.belay("drill", SERVICE)
+    assert result.code == 6 and "its setting QUEUE leads to a amqp server" in result.err, result
+    nothing_left(site)

@@ -60,7 +60,7 @@ SUITES = [
     ("e2e", 6, "pytest", ["e2e/test_*.py"], False, False),
     ("sweep", 6, "pytest", ["crash/test_sweep*.py"], False, False),
     ("kills", 5, "pytest", ["crash/test_kill*.py"], False, False),
-    ("boot", 3, "pytest", ["boot/test_*.py"], False, False),
+    ("boot", 4, "pytest", ["boot/test_*.py"], False, False),
     ("faults", 4, "pytest", ["crash/test_fault*.py"], False, False),
 ]
 # What takes longer than the rest of `make check` together: sweeps within contract suites.

@@ -29,6 +29,8 @@ static struct {
         char wanted_role[16];
         FaultAction action;
         unsigned at;
+        char after[32]; /* of "stop": what has to be passed first, and how often still */
+        unsigned after_left, passed;
         int error;
         unsigned count;
 } state = {.role = "command"};
@@ -77,6 +79,11 @@ void fault_set(const char *rule) {
                         state.action = actions[i].action;
         state.at = (unsigned)strtoul(parts[2], NULL, 10);
         state.error = EIO;
+        state.after_left = state.passed = 0;
+        if (state.action == FAULT_STOP && strv_count(parts) == 5) {
+                snprintf(state.after, sizeof(state.after), "%s", parts[3]);
+                state.after_left = (unsigned)strtoul(parts[4], NULL, 10);
+        }
         for (size_t i = 0; parts[3] && i < COUNT_OF(errors); i++)
                 if (strcmp(parts[3], errors[i].name) == 0)
                         state.error = errors[i].error;
@@ -106,6 +113,13 @@ static void trace(const char *call, const char *detail) {
                 dprintf(fd, "%s %u %s %s\n", state.role, state.count, call, detail ? detail : "-");
 }
 
+static void stop_when_due(const char *detail) {
+        if (state.after_left == 0 && ++state.passed == state.at)
+                (void)raise(SIGSTOP);
+        if (state.after_left && detail && str_ends(detail, state.after))
+                state.after_left--;
+}
+
 bool fault_before(const char *call, const char *detail) {
         if (!state.loaded)
                 fault_set(getenv("BELAY_FAULT"));
@@ -115,8 +129,8 @@ bool fault_before(const char *call, const char *detail) {
                 return false;
         if (state.action == FAULT_DIE && state.count == state.at)
                 fault_die();
-        if (state.action == FAULT_STOP && state.count == state.at)
-                (void)raise(SIGSTOP);
+        if (state.action == FAULT_STOP)
+                stop_when_due(detail);
         bool fails = (state.action == FAULT_ERROR && state.count == state.at) ||
                      (state.action == FAULT_FAILS && state.count >= state.at);
         if (fails)

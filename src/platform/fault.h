@@ -4,7 +4,8 @@
  *
  *     BELAY_FAULT=<role>:<action>:<n>[:<errno name>]    for the n-th point (from 1) this process passes
  *         action die     SIGKILL itself before the call
- *                stop    SIGSTOP itself before the call: for who wants to do something to all at this moment
+ *                stop    SIGSTOP itself before the call: for who wants to do something to all at this moment;
+ *                        "stop:<n>:<end>:<m>" counts from the m-th point on whose detail ends so
  *                after   SIGKILL itself after the call succeeded
  *                torn    (writes) half of the bytes are written, then SIGKILL
  *                error   the call fails with the named errno (default EIO), once

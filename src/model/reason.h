@@ -66,7 +66,15 @@ typedef enum ReasonCode {
         REASON_LOCAL_CHANGES,
         REASON_IN_THE_WAY,
         REASON_DIVERGED,
+        REASON_FORCE_PUSHED,
+        REASON_SET_BACK,
         REASON_SUBMODULE_MOVES,
+        REASON_SUBMODULES_EMPTY,
+        REASON_FILE_SYSTEMS,
+        REASON_LAYOUT,
+        REASON_SHARED_MISSING,
+        REASON_TRACKED, /* what the manifest says is made, or shared */
+        REASON_ARTIFACT_LINK,
         /* the service */
         REASON_BUSY,
         REASON_UNHEALTHY,

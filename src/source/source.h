@@ -59,8 +59,6 @@ typedef struct SourceContext {
         void *not_offered_context;
         char *const *
                 allowed; /* absolute paths of configuration that Belay edits: never placed; or NULL */
-        /* A person goes back, or said that a branch which was rewritten is right all the same. */
-        bool rewrite_ok;
 } SourceContext;
 
 /* What install and build are told, and where goes what they write. Borrowed for the call. */

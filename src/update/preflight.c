@@ -217,9 +217,7 @@ static bool look_at_runtime(World *world, Preflight *preflight, Err *err) {
 static bool look_at_source(World *world, Preflight *preflight, Err *err) {
         SourceFindings findings = {0};
         preflight->points += 3;
-        SourceContext at = world->source_at;
-        at.rewrite_ok = world->options.even_if_bad;
-        if (!world->source->preflight(&at, &world->to, &findings, err))
+        if (!world->source->preflight(&world->source_at, &world->to, &findings, err))
                 return false;
         for (size_t i = 0; i < findings.n; i++) {
                 const SourceFinding *finding = &findings.items[i];

@@ -268,7 +268,7 @@ static bool look_at_branch(
                 return true;
         if (!branch_step(repo, from, to, &step, err))
                 return false;
-        if (step.ahead || (step.of_remote && repo->context->rewrite_ok))
+        if (step.ahead)
                 return true;
         if (!step.of_remote)
                 preflight_add(findings, FINDING_REFUSAL, "diverged",

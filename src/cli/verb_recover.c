@@ -9,6 +9,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "cli/follow.h"
+#include "platform/clock.h"
 #include "platform/file.h"
 #include "platform/lock.h"
 #include "update/path.h"
@@ -166,10 +167,31 @@ static int leave_it_at_that(App *app, const Run *run) {
         return 0;
 }
 
+enum { BEGIN_LIMIT_MS = 3000, BEGIN_LOOK_MS = 20 };
+
+/* A runner that has just begun tells its number an instant before it has signed its journal: while somebody
+ * holds the service and nobody has signed, it is waited for. */
+static bool load_signed(const App *app, unsigned number, Run *ret, Err *err) {
+        for (int64_t until = clock_now_ms() + BEGIN_LIMIT_MS;;) {
+                scoped(free_str) char *path = NULL;
+                scoped(free_str) char *holder = NULL;
+                if (!run_load(&app->state, number, ret, err))
+                        return false;
+                if (!is_open(ret) || ret->state.owner || clock_now_ms() >= until)
+                        return true;
+                path = state_lock_file(&app->state, run_service(ret));
+                holder = lock_owner_text(path);
+                if (!holder)
+                        return true;
+                clock_sleep_ms(BEGIN_LOOK_MS);
+                run_done(ret);
+        }
+}
+
 static int resume_one(App *app, unsigned number, const char *wish) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
-        if (!run_load(&app->state, number, &run, &err))
+        if (!load_signed(app, number, &run, &err))
                 return app_fail(app, &err);
         if (run.damaged)
                 return damaged(app, &run);

@@ -67,6 +67,8 @@ static bool open_place(const SealPlace *place, Opened *ret) {
         return place->kind != SEAL_BIND || ret->tree >= 0;
 }
 
+/* With redirects a directory of the lower layer can be renamed, as first artifacts are; a user's own namespace
+ * knows none. */
 static bool mount_overlay(const SealPlace *place, const Opened *opened, bool as_root) {
         char options[OPTIONS_ROOM];
         snprintf(options, sizeof(options),

@@ -53,6 +53,20 @@ static char *has_other_owners(const World *world) {
                 "'%s' has another owner or group than this user, and Belay is not root", directory);
 }
 
+/* Its first update renames a directory that is there, which in a copy made by an ordinary user cannot be. */
+static char *moves_directory(const World *world) {
+        const GitSpec *git = &world->service->git;
+        for (char *const *a = git->artifacts; geteuid() != 0 && a && *a; a++) {
+                scoped(free_str) char *path = path_join(git->directory, *a);
+                struct stat is;
+                if (lstat(path, &is) == 0 && S_ISDIR(is.st_mode))
+                        return str_format("'%s' is renamed by the first update, and Belay is not "
+                                          "root",
+                                path);
+        }
+        return NULL;
+}
+
 /* The helper without a program to run says that it was called wrongly: it has been executed, then. */
 static bool probe(const World *world, char **ret_why, Err *err) {
         scoped(free_str) char *helper = process_helper_path();
@@ -114,6 +128,8 @@ static bool find_reason(World *world, const Preflight *preflight, RehearsalPlan 
                 plan->why_not = needs_others(world, preflight);
         if (!plan->why_not)
                 plan->why_not = has_other_owners(world);
+        if (!plan->why_not)
+                plan->why_not = moves_directory(world);
         if (!plan->why_not)
                 (void)overlay_can_write(world->state->root, &plan->why_not);
         if (!plan->why_not && !has_room(world, plan, err))

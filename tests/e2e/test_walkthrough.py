@@ -37,7 +37,7 @@ def test_the_walk_through(place):
     assert done.returncode == 0, said[-6000:]
     assert not place.exists()
     assert '"version": "v0.2.0"' in said and '["Library"]' in said
-    assert "exit 3" in said and said.count('"version": "v0.3.0"') >= 1
+    assert "exit 1\n" in said and "exit 3\n" in said and said.count('"version": "v0.3.0"') >= 1
     assert "nothing wrong was found" in said
     assert "refspec: " in said and "+refs/heads/*:refs/remotes/origin/*" in said
     assert not processes_of(place)

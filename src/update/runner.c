@@ -491,6 +491,8 @@ int runner_main(const State *state) {
 
 /* ---- the other side ---- */
 
+enum { LAST_WORDS_MS = 2000 };
+
 void runner_started_done(RunnerStarted *started) {
         free(started->nothing);
         reasons_done(&started->reasons);
@@ -577,7 +579,11 @@ bool runner_start(const State *state, json_t *request, RunnerStarted *ret, Err *
         in_write = out_write = -1;
         scoped(free_str) char *line = read_answer(out_read);
         ret->process = process;
-        return take_answer(line, ret, err);
+        bool begun = take_answer(line, ret, err);
+        /* It goes, and its locks with it: whoever types the next command must not find them. */
+        if (ret->run == 0)
+                (void)process_wait_dead(&process, clock_now_ms() + LAST_WORDS_MS);
+        return begun;
 }
 
 static bool write_wish(const State *state, unsigned run, int signal, Err *err) {

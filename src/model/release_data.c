@@ -171,10 +171,6 @@ const char *support_name(SupportStatus status) {
         return names[status];
 }
 
-const char *support_text(SupportStatus status) {
-        return status == SUPPORT_END_OF_LIFE ? "end of life" : support_name(status);
-}
-
 const char *release_migrations_name(ReleaseMigrations migrations) {
         static const char *const names[] = {NULL, "none", "automatic", "manual"};
         return names[migrations];

@@ -97,7 +97,6 @@ bool release_data_breaking(
 SupportStatus release_data_support(const ReleaseData *data, const char *version);
 const char *support_name(
         SupportStatus status); /* "current", "maintenance", "end-of-life"; NULL: not said */
-const char *support_text(SupportStatus status);                    /* "end of life" */
 const char *release_migrations_name(ReleaseMigrations migrations); /* NULL: not said */
 /* The first lines that say something, joined to one of at most `most` bytes; owned, "" when there are none. */
 char *release_notes_short(const char *notes, size_t most);

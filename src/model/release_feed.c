@@ -245,8 +245,8 @@ bool release_data_add_feed(
                 return false;
         if (product && !ret->product)
                 ret->product = str_printable(product, false);
-        json_array_foreach(js_get(root, "releases"), i, item) add_release(ret, item);
-        json_array_foreach(js_get(root, "support"), i, item) add_support(ret, item);
+        json_array_foreach(js_get(root, "releases"), i, item) { add_release(ret, item); }
+        json_array_foreach(js_get(root, "support"), i, item) { add_support(ret, item); }
         return true;
 }
 
@@ -288,7 +288,7 @@ bool release_data_add_page(ReleaseData *ret, const char *text, size_t bytes, con
                         "'%s' answers with something that is no list of "
                         "releases",
                         what);
-        json_array_foreach(root, i, item) add_listed(ret, item);
+        json_array_foreach(root, i, item) { add_listed(ret, item); }
         *ret_n = json_array_size(root);
         return true;
 }

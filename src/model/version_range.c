@@ -70,7 +70,7 @@ static bool read_term(const char *text, Term *ret) {
 /* Below, at or above what a term with fewer than three numbers names. */
 static int place(const Term *term, const Version *version) {
         const uint64_t has[3] = {version->major, version->minor, version->patch};
-        for (unsigned i = 0; i < term->parts; i++)
+        for (unsigned i = 0; i < term->parts && i < COUNT_OF(has); i++)
                 if (has[i] != term->number[i])
                         return has[i] < term->number[i] ? -1 : 1;
         return 0;

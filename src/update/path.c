@@ -156,17 +156,3 @@ bool path_end(const State *state, const Run *run, const char *why, Err *err) {
         js_set_str(note, "text", why);
         return journal_append(journal, RECORD_NOTE, note, err);
 }
-
-bool path_find_left(const State *state, const char *service, Run *ret, bool *ret_found, Err *err) {
-        scoped(run_done) Run newest = {0};
-        bool any = false;
-        *ret_found = false;
-        if (!run_newest(state, service, &newest, &any, err))
-                return false;
-        if (!any || !path_rest(&newest))
-                return true;
-        *ret_found = true;
-        *ret = newest;
-        newest = (Run){0};
-        return true;
-}

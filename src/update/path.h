@@ -34,7 +34,5 @@ unsigned path_run_before(const Run *run);   /* on the same way; 0: none */
 json_t *path_request(const Run *run);
 /* Notes in its journal that the way ends here. The caller holds the service's lock. */
 bool path_end(const State *state, const Run *run, const char *why, Err *err);
-/* The newest run of a service when it has a rest; *ret_found false otherwise. */
-bool path_find_left(const State *state, const char *service, Run *ret, bool *ret_found, Err *err);
 
 #endif

@@ -222,3 +222,22 @@ def test_following_the_way_as_json(way_site):
     assert events[-1]["run"] == 2 and events[-1]["state"] == "running"      # --no-wait is about the last
     site.ok("resume", "2")
     site.assert_whole(version="2.1.0")
+
+
+def test_what_a_release_needs_survives_a_dead_runner(way_site):
+    """Recovery reads no release data: the secret is made and the guide waited for, as the plan said."""
+    said = {"version": "1.6.0", "migrations": "manual", "migration_guide": "Turn it.",
+            "settings": [{"name": "EXPORT_KEY", "secret": True, "required": True}]}
+    site = way_site([Release("1.2.0", "ignore-term"), Release("1.6.0")], said=(said,))
+    update = site.belay_start("update", SERVICE, "1.6.0", env={"BELAY_NO_KEEPER_RESUME": "1"})
+    wait_until(lambda: site.runs() and any(kind == "INTENT" and fields.get("step") == "stop"
+                                           for kind, fields in site.journal()), 20, what="the stop")
+    next(p for p in site.processes() if p.command.rstrip().endswith(" runner")).kill()
+    out, err = update.communicate(timeout=30)
+    assert update.returncode == 7, out + err
+    (site.state / "services" / SERVICE / "releases.json").unlink()
+    result = site.belay("resume", "1")
+    assert result.code == 8 and "follow the migration guide of 1.6.0" in result.out + result.err, result.err
+    assert "\nEXPORT_KEY=" in (site.app / ".env").read_text()
+    site.ok("accept", "1")
+    site.assert_whole(version="1.6.0")

@@ -101,18 +101,13 @@ static bool apart_check(
         return good;
 }
 
-/* A release runs in its own directory, wherever `current` leads; the link itself may be named, too. */
+/* A release runs in its own directory, wherever `current` leads. */
 static bool directory_check(Reader *r, const Node *node) {
-        Service *service = r->service;
+        const Service *service = r->service;
         scoped(free_str) char *current = path_join(service->git.directory, "current");
         if (service->git.layout != LAYOUT_RELEASES ||
                 strcmp(service->process.directory, service->git.directory) == 0)
                 return true;
-        if (strcmp(service->process.directory, current) == 0) {
-                str_replace_owned(&service->process.directory, str_copy(service->git.directory));
-                str_replace_owned(&service->directory, str_copy(service->git.directory));
-                return true;
-        }
         return finding_add(r->findings,
                 &(Finding){.at = node->at,
                         .hint = "Leave runtime.process.directory out; the command may name a "

@@ -30,6 +30,10 @@ static void directories_settle(Reader *r) {
                 service_explain(service, "source.git.directory", *git,
                         "detected: the directory of the runtime");
         }
+        /* With releases the link may be named as the place where the process runs. */
+        scoped(free_str) char *current = path_join(*git, "current");
+        if (service->git.layout == LAYOUT_RELEASES && strcmp(*run, current) == 0)
+                str_replace_owned(run, str_copy(*git));
         str_replace_owned(&service->directory, str_copy(*run));
 }
 

@@ -400,8 +400,42 @@ static void test_a_bom_and_crlf(void **unused) {
         check_origin(s, "runtime.process.command", "[./server]", "belay.yaml:3");
 }
 
+/* Relative to where migrations run, which with releases is what `current` leads to, or what all share. */
+static void releases_layout(void **state) {
+        (void)state;
+        static const char text[] =
+                "version: 1\nservice: notes\n"
+                "runtime: { process: { command: [./server], directory: /srv/notes/current } }\n"
+                "source: { git: { directory: /srv/notes, layout: releases, install: [npm, ci], "
+                "build: [make, \"${version}\"],\n"
+                "  timeout: 90s, artifacts: [./node_modules/, web/dist], shared: [data/] } }\n"
+                "migrations:\n"
+                "  - sql: { files: \"*.sql\", database: data/app.db }\n"
+                "  - sql: { files: \"*.sql\", database: app.db }\n"
+                "  - sql: { files: \"*.sql\", database: /var/lib/app.db }\n";
+        scoped(err_clear) Err err = {0};
+        scoped(service_freep) Service *service = NULL;
+        if (!manifest_parse("/srv/belay.yaml", text, strlen(text), &service, &err))
+                fail_msg("%s", err.message);
+        const GitSpec *git = &service->git;
+        assert_int_equal(git->layout, LAYOUT_RELEASES);
+        assert_string_equal(git->directory, "/srv/notes");
+        assert_string_equal(service->process.directory, "/srv/notes");
+        assert_string_equal(service->directory, "/srv/notes");
+        assert_string_equal(git->install[1], "ci");
+        assert_string_equal(git->build[1], "${version}");
+        assert_int_equal(git->command_timeout_ms, 90000);
+        assert_string_equal(git->artifacts[0], "node_modules");
+        assert_string_equal(git->artifacts[1], "web/dist");
+        assert_string_equal(git->shared[0], "data");
+        assert_string_equal(service->migrations[0].database, "/srv/notes/shared/data/app.db");
+        assert_string_equal(service->migrations[1].database, "/srv/notes/current/app.db");
+        assert_string_equal(service->migrations[2].database, "/var/lib/app.db");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(releases_layout),
                 cmocka_unit_test(test_defaults),
                 cmocka_unit_test(test_what_runs),
                 cmocka_unit_test(test_what_is_kept),

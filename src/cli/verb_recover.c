@@ -188,6 +188,21 @@ static bool load_signed(const App *app, unsigned number, Run *ret, Err *err) {
         }
 }
 
+bool not_inside(const App *app, unsigned run, const char *manifest, Err *err) {
+        unsigned own = run_around_us(&app->state);
+        scoped(run_done) Run around = {0};
+        if (!own || (run && run != own) || !run_load(&app->state, own, &around, NULL) ||
+                around.damaged || around.state.end != RUN_OPEN ||
+                (manifest && !str_equal(js_str(around.state.plan, "manifest"), manifest)))
+                return true;
+        err_fail(err, ERR_LOCKED, "run #%u of %s is what calls this: it cannot be waited for", own,
+                run_service(&around));
+        err_reason(err, reason_code(REASON_INSIDE_RUN));
+        return err_hint(err,
+                "Hooks and migrations may look (status, runs, plan, logs), and ask with "
+                "--detach for what is to happen later.");
+}
+
 static int resume_one(App *app, unsigned number, const char *wish) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
@@ -203,6 +218,8 @@ static int resume_one(App *app, unsigned number, const char *wish) {
                 return say_ended(app, &run);
         bool finish = str_equal(wish, "finish");
         if (run_owner_alive(&run) && !run.state.waiting) {
+                if (!has(app, OPT_DETACH) && !not_inside(app, number, NULL, &err))
+                        return app_fail(app, &err);
                 if (!finish && !runner_signal(&app->state, number,
                                        str_equal(wish, "accept") ? SIGUSR2 : SIGUSR1, &err))
                         return app_fail(app, &err);

@@ -323,6 +323,10 @@ static int ask_person(App *app, unsigned number, int status) {
 int begin_run(App *app, json_t *request) {
         scoped(err_clear) Err err = {0};
         scoped(runner_started_done) RunnerStarted started = {0};
+        if (!not_inside(app, 0, js_str(request, "manifest"), &err)) {
+                json_decref(request);
+                return app_fail(app, &err);
+        }
         follow_prepare();
         if (!runner_start(&app->state, request, &started, &err))
                 return app_refuse(app, &err, &started.reasons);

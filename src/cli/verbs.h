@@ -52,6 +52,9 @@ void record_first(const World *world);
 const char *operand(const App *app, int i); /* NULL when absent */
 /* Starts the run that the request describes and follows it as the flags say. Takes `request`. */
 int begin_run(App *app, json_t *request);
+/* False (5, inside-run) when this process was started by that run itself, of this manifest (NULL: of any): a
+ * hook that waited for it would wait for itself. `run` 0: whichever it is. */
+bool not_inside(const App *app, unsigned run, const char *manifest, Err *err);
 /* Starts the recovery of a run with a wish ("finish", "undo", "accept") and follows it. */
 int recover_run(App *app, unsigned run, const char *wish);
 /* Its first half: the runner of the recovery is there, and follow_run(app, ret) shows it to its end. */

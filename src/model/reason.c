@@ -16,6 +16,7 @@ typedef struct ReasonKind {
 } ReasonKind;
 
 static const ReasonKind kinds[REASON_COUNT] = {
+        [REASON_INSIDE_RUN] = {"inside-run", NULL, ERR_LOCKED},
         [REASON_RUN_UNDER_WAY] = {"run-under-way", "--wait-lock", ERR_LOCKED},
         [REASON_LOCKED] = {"locked", NULL, ERR_LOCKED},
         [REASON_RUN_DAMAGED] = {"run-damaged", NULL, ERR_PERSON},

@@ -41,6 +41,11 @@ char *run_state_text(const Run *run);
 const StepRecord *run_failed_step(const RunState *state);
 const StepRecord *run_open_step(const RunState *state);
 
+/* The mark of a run's children, the value of BELAY_RUN: unique on this machine; owned. */
+char *run_mark(const State *state, unsigned number);
+/* The run of this state directory inside which this process was started (by a hook, a migration); 0: none. To
+ * wait for that one would be to wait for oneself. */
+unsigned run_around_us(const State *state);
 /* Does it stand at its first step, --at or --in-window? Nothing was touched then, and no lock is held. */
 bool run_waits_for_time(const Run *run);
 /* Adds the open run that is in the way of a new one (and is not `own_run`), if there is one. */

@@ -11,6 +11,7 @@
 #include "manifest/manifest.h"
 #include "platform/file.h"
 #include "update/known.h"
+#include "update/runs.h"
 #include "update/release_needs.h"
 
 /* Titles are for people: a port is a number to them. */
@@ -93,9 +94,7 @@ bool world_of_run(
 void world_set_run(World *world, unsigned run) {
         world->run = run;
         snprintf(world->run_text, sizeof(world->run_text), "%u", run);
-        char sum[65];
-        sha256_hex(world->state->root, strlen(world->state->root), sum);
-        str_replace_owned(&world->mark, str_format("%.8s-%u", sum, run));
+        str_replace_owned(&world->mark, run_mark(world->state, run));
         str_replace_owned(&world->undo_dir, state_run_file(world->state, run, "undo"));
         world->source_at.mark = world->mark;
 }

@@ -4,11 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
-from belaytest import SERVICE, Release, wait_until
+from belaytest import BELAY, SERVICE, Release, wait_until
 
 JSON = ("--yes", "--json")
 # Writes what it was told, then does what `does` says.
@@ -216,3 +215,24 @@ def test_a_lock_file_says_busy_while_somebody_living_holds_it(make_site):
         sleeper.communicate(b"\n")
     assert reasons() == []                              # whoever wrote it is dead
     site.ok("update", SERVICE)
+
+
+def test_belay_inside_a_hook_does_not_wait_for_itself(make_site):
+    script = """#!/bin/sh
+cd "$BELAY_STATE/.." || exit 1
+say() { echo "$? $1" >> codes.txt; }
+"$1" status >/dev/null; say status
+"$1" runs >/dev/null; say runs
+"$1" plan notes >/dev/null; say plan
+"$1" --yes update notes --wait-lock 10m 2>> said.txt; say update
+"$1" resume 1 2>> said.txt; say resume
+"$1" --yes rollback notes 2>> said.txt; say rollback
+"$1" stop notes 2>> said.txt; say stop
+"""
+    site = with_hooks(make_site, {"before-backup": hook(str(BELAY)), "timeout": "20s"}, script=script)
+    # The hook finds the service as a person would: by the manifest above its directory.
+    site.ok("update", SERVICE, "1.1.0", env={"BELAY_CONFIG": site.dir / "config"})
+    codes = dict(reversed(line.split()) for line in (site.dir / "codes.txt").read_text().splitlines())
+    assert codes == {"status": "0", "runs": "0", "plan": "5", "update": "5", "resume": "5", "rollback": "5", "stop": "5"}
+    assert (site.dir / "said.txt").read_text().count("run #1 of notes is what calls this") == 3
+    site.assert_whole(version="1.1.0")

@@ -203,6 +203,20 @@ bool not_inside(const App *app, unsigned run, const char *manifest, Err *err) {
                 "--detach for what is to happen later.");
 }
 
+/* Its runner lives: it is told, and followed to its end. */
+static int ask_living(App *app, unsigned number, const char *wish) {
+        scoped(err_clear) Err err = {0};
+        bool finish = str_equal(wish, "finish"), accept = str_equal(wish, "accept");
+        if (!has(app, OPT_DETACH) && !not_inside(app, number, NULL, &err))
+                return app_fail(app, &err);
+        if (!finish && !runner_signal(&app->state, number, accept ? SIGUSR2 : SIGUSR1, &err))
+                return app_fail(app, &err);
+        if (has(app, OPT_DETACH))
+                return 0;
+        const Follow follow = {.run = number, .from_start = finish, .from_byte = -1};
+        return follow_run(app, &follow);
+}
+
 static int resume_one(App *app, unsigned number, const char *wish) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
@@ -216,18 +230,8 @@ static int resume_one(App *app, unsigned number, const char *wish) {
                 return too_late(app, &run);
         if (run.state.end != RUN_OPEN)
                 return say_ended(app, &run);
-        bool finish = str_equal(wish, "finish");
-        if (run_owner_alive(&run) && !run.state.waiting) {
-                if (!has(app, OPT_DETACH) && !not_inside(app, number, NULL, &err))
-                        return app_fail(app, &err);
-                if (!finish && !runner_signal(&app->state, number,
-                                       str_equal(wish, "accept") ? SIGUSR2 : SIGUSR1, &err))
-                        return app_fail(app, &err);
-                if (has(app, OPT_DETACH))
-                        return 0;
-                const Follow follow = {.run = number, .from_start = finish, .from_byte = -1};
-                return follow_run(app, &follow);
-        }
+        if (run_owner_alive(&run) && !run.state.waiting)
+                return ask_living(app, number, wish);
         return recover_run(app, number, wish);
 }
 

@@ -11,8 +11,8 @@
 #include "manifest/manifest.h"
 #include "platform/file.h"
 #include "update/known.h"
-#include "update/runs.h"
 #include "update/release_needs.h"
+#include "update/runs.h"
 
 /* Titles are for people: a port is a number to them. */
 static void name_port(Service *service) {

@@ -33,7 +33,7 @@ typedef struct Script {
         int cancel_in[STEPS_MAX]; /* Cancel.requested is set while it applies */
         bool decision_waits, decide_fails, leftovers_stay, huge_facts;
         Str log; /* "+a" applied, "-a" undone, "?a" observed, "A" armed, "a" disarmed, "d" decided */
-        unsigned undone[STEPS_MAX];
+        unsigned undone[STEPS_MAX], beyond_cancel;
         RollbackCause cause;
         char *cause_step;
         Cancel cancel;

@@ -125,6 +125,24 @@ static void test_instances_are_named(void **state) {
         assert_non_null(ran.failure.hint);
 }
 
+/* From the first undo on, and from COMMIT on, nobody cancels: the story is told. */
+static void test_beyond_cancel(void **state) {
+        scoped(ran_done) Ran ran = run_new();
+        assert_int_equal(script.beyond_cancel, 2); /* the steps after COMMIT: f, z */
+        fresh(state);
+        script.apply[V] = ERR_ANSWER_NO;
+        scoped(ran_done) Ran back = run_new();
+        assert_true(script.beyond_cancel >= 5);
+}
+
+static void test_a_plan_of_another_belay(void **state) {
+        (void)state;
+        scoped(ran_done) Ran ran =
+                RECOVER(WISH_FINISH, "PLAN {'format':1,'steps':[{'name':'q'}]}", OWNER);
+        assert_false(ran.whole);
+        assert_int_equal(ran.records.n, 2);
+}
+
 static void test_an_ended_run_is_only_reported(void **state) {
         (void)state;
         static const struct {
@@ -253,6 +271,8 @@ int main(void) {
                 TEST(a_dead_journal_stops_everything),
 #endif
                 TEST(instances_are_named),
+                TEST(beyond_cancel),
+                TEST(a_plan_of_another_belay),
                 TEST(an_ended_run_is_only_reported),
                 TEST(what_never_started_is_not_accepted),
                 TEST(a_wait_for_a_step_that_is_not_there),

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "journal/events.h"
 #include "journal/state.h"
 #include "platform/fault.h"
 #include "platform/file.h"
@@ -37,7 +38,7 @@ static int as_user(void **state) {
         is_root = geteuid() == 0;
         (void)unsetenv("BELAY_STATE");
         (void)unsetenv("XDG_STATE_HOME");
-        return is_root ? seteuid(65534) : 0;
+        return is_root ? seteuid(54321) : 0;
 }
 
 static int as_before(void **state) {
@@ -86,6 +87,10 @@ static void a_user_without_a_home(void **state) {
         bool opened = state_open(NULL, &found, &err);
         free(found.root);
         assert_true(opened || (err.code == ERR_IO && err.hint));
+        found.root = NULL;
+        (void)unsetenv("HOME");
+        assert_true(state_find(NULL, &found) || !found.root);
+        free(found.root);
 }
 
 static void what_root_has(void **state) {
@@ -133,6 +138,8 @@ static void too_much_to_keep(void **state) {
 static void every_point_fails(void **state) {
         (void)state;
         unsigned last = 0, run = 0, failures = 0;
+        scoped(free_str) char *runs = path_join(dir, "faults/runs");
+        assert_true(dir_make(runs, NULL));
         for (unsigned at = 1;; at++) {
                 scoped(free_str) char *root = path_join(dir, "faults");
                 scoped(free_str) char *rule = str_format("*:fails:%u:EIO", at);
@@ -154,6 +161,22 @@ static void every_point_fails(void **state) {
         assert_true(failures > 5);
 }
 
+static void events_that_cannot_be_written(void **state) {
+        (void)state;
+        scoped(err_clear) Err err = {0};
+        scoped(free_str) char *nowhere = path_join(dir, "nowhere/events");
+        Events events = {.fd = -1};
+        assert_false(events_open(nowhere, &events, &err));
+        assert_int_equal(err.code, ERR_IO);
+        scoped(free_str) char *path = path_join(dir, "events");
+        fault_set("*:error:1:EIO");
+        assert_false(events_open(path, &events, &err));
+        fault_set(NULL);
+        assert_int_equal(events.fd, -1);
+        events_add(&events, "note", json_object()); /* nobody follows: nothing happens */
+        events_add(NULL, "note", json_object());
+}
+
 #endif
 
 int main(void) {
@@ -165,6 +188,7 @@ int main(void) {
                 cmocka_unit_test(too_much_to_keep),
 #ifdef BELAY_FAULT_POINTS
                 cmocka_unit_test(every_point_fails),
+                cmocka_unit_test(events_that_cannot_be_written),
 #endif
         };
         return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -165,9 +165,15 @@ static Verdict watch_verdict(Eval *eval) {
 Verdict eval_verdict(Eval *eval, int64_t now_ms) {
         if (eval->over)
                 return VERDICT_FAIL;
-        if (eval->rule.mode == RULE_START)
+        switch (eval->rule.mode) {
+        case RULE_START:
                 return start_verdict(eval, now_ms);
-        return eval->rule.mode == RULE_NOW ? now_verdict(eval) : watch_verdict(eval);
+        case RULE_NOW:
+                return now_verdict(eval);
+        case RULE_WATCH:
+                return watch_verdict(eval);
+        }
+        return VERDICT_PENDING;
 }
 
 int64_t eval_next_ms(const Eval *eval) {

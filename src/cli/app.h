@@ -52,6 +52,7 @@ typedef enum Opt {
         OPT_SERVICE,
         OPT_LINES,
         OPT_SINCE,
+        OPT_TRY_AGAIN,
         OPT_SHUTDOWN,
         OPT_SCHEMA,
         OPT_COUNT

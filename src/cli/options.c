@@ -41,6 +41,9 @@ const OptInfo option_infos[OPT_COUNT] = {
         [OPT_TO] = {"to", 0, "TARGET", "rollback: a version; backup restore: a directory beside"},
         [OPT_RUN] = {"run", 0, "NUMBER", "of this run"},
         [OPT_FORMAT] = {"format", 0, "md|html|json", "form of the report"},
+        [OPT_TRY_AGAIN] = {"try-again", 0, NULL,
+                "go on with a run that needs a person: you have looked, and mended what stopped "
+                "it"},
         [OPT_SINCE] = {"since", 0, "TIME", "statistics from then on: 7d, or 2026-12-24"},
         [OPT_FOLLOW] = {"follow", 'f', NULL, "go on as the log grows"},
         [OPT_LEVEL] = {"level", 0, "1|2", "1: every byte; 2: also archives and databases"},

@@ -72,6 +72,7 @@ bool recovery_begin(App *app, unsigned run, const char *wish, Follow *ret, Err *
         js_set_str(request, "do", "recover");
         js_set_int(request, "run", run);
         js_set_str(request, "wish", wish);
+        js_set_bool(request, "again", has(app, OPT_TRY_AGAIN));
         /* Only what comes from now on is followed. */
         scoped(free_str) char *path = state_run_file(&app->state, run, "events");
         struct stat before = {0};
@@ -100,6 +101,10 @@ static int say_ended(App *app, const Run *run) {
         app_print_json(app, object);
         if (!app->json)
                 printf("run #%u of %s has ended: %s\n", run->number, run_service(run), how);
+        if (!app->json && run->state.end == RUN_NEEDS_PERSON)
+                printf("  What stopped it: belay report %u. Once that is mended: belay resume %u "
+                       "--try-again\n",
+                        run->number, run->number);
         static const int exits[] = {[RUN_SUCCEEDED] = 0,
                 [RUN_ROLLED_BACK] = 3,
                 [RUN_ABORTED] = 3,
@@ -228,6 +233,8 @@ static int resume_one(App *app, unsigned number, const char *wish) {
                 return str_equal(wish, "finish") ? go_on(app, &run) : leave_it_at_that(app, &run);
         if (run.state.end == RUN_SUCCEEDED && str_equal(wish, "undo"))
                 return too_late(app, &run);
+        if (run.state.end == RUN_NEEDS_PERSON && has(app, OPT_TRY_AGAIN))
+                return recover_run(app, number, wish);
         if (run.state.end != RUN_OPEN)
                 return say_ended(app, &run);
         if (run_owner_alive(&run) && !run.state.waiting)
@@ -280,6 +287,8 @@ static int recovery_verb(App *app, const char *wish, bool may_be_none) {
                                    : resume_all(app);
         if (app->n_args ? !parse_run(app->args[0], &run, &err) : !find_open_run(app, &run, &err))
                 return app_fail(app, &err);
+        if (has(app, OPT_TRY_AGAIN) && !app->n_args)
+                return app_usage(app, "--try-again wants the number of the run");
         if (run)
                 return resume_one(app, run, wish);
         if (!may_be_none)

@@ -147,6 +147,16 @@ static void add_open_run(Row *row, const char *name, const Summary *run, const R
                         n);
 }
 
+static void add_needs_person(
+        Row *row, const char *name, const Summary *run, const RuntimeStatus *now) {
+        if (run->end == RUN_NEEDS_PERSON && !now->running)
+                strv_addf(&row->lines,
+                        "%s: run #%u needs a person: `belay report %u` says why. Once that is "
+                        "mended: "
+                        "`belay resume %u --try-again`",
+                        name, run->run, run->run, run->run);
+}
+
 static bool is_driven(const World *world, const Summary *run) {
         scoped(run_done) Run open = {0};
         return run_load(world->state, run->run, &open, NULL) && run_owner_alive(&open);
@@ -168,6 +178,7 @@ static void add_last_run(
         js_set_str(object, "state", how);
         js_set_int(object, "at", when);
         js_set(row->object, "last_run", object);
+        add_needs_person(row, world->service->name, &run, now);
         if (run.damaged || (run.end != RUN_OPEN && !run.left_to) || is_driven(world, &run))
                 return;
         if (run.left_to)

@@ -132,6 +132,9 @@ typedef struct Engine {
          * which counts until COMMIT. May be NULL. */
         const Cancel *cancel;
         const EnginePauses *pauses; /* NULL: the usual ones */
+        /* Recovery: a person has looked at a run that needs one, and lets it go on. What was tried before does
+         * not count; an undo that stopped at drift looks again. */
+        bool again;
 } Engine;
 
 typedef enum RunWish {

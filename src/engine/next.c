@@ -16,10 +16,23 @@ static Action act_end(RunEnd end, const char *why) {
         return (Action){.kind = ACT_END, .end = end, .why = why};
 }
 
+unsigned step_attempts(const StepRecord *record) { return record->attempts - record->forgiven; }
+
+static unsigned undo_attempts(const StepRecord *record) {
+        return record->undo_attempts - record->undo_forgiven;
+}
+
 /* Begun again after a crash, but not for ever. A failure stands. */
 static bool may_begin(const StepRecord *record) {
         return record->forward == STEP_NOT_BEGUN ||
-               (record->forward == STEP_OPEN && record->attempts < ENGINE_ATTEMPTS_MAX);
+               (record->forward == STEP_OPEN && step_attempts(record) < ENGINE_ATTEMPTS_MAX);
+}
+
+/* Behind the undos a failure stands until a person lets the run go on. */
+static bool may_begin_behind(const StepRecord *record) {
+        bool before =
+                record->forward == STEP_FAILED && record->forgiven && step_attempts(record) == 0;
+        return before || may_begin(record);
 }
 
 /* -- back --------------------------------------------------------------------------------- */
@@ -35,7 +48,7 @@ static const char *why_undo_is_stuck(const StepRecord *record) {
         if (record->undo == STEP_FAILED &&
                 str_equal(js_str(record->error, "code"), err_name(ERR_DRIFT)))
                 return "somebody else changed the service meanwhile";
-        bool spent = record->undo_attempts >= ENGINE_ATTEMPTS_MAX;
+        bool spent = undo_attempts(record) >= ENGINE_ATTEMPTS_MAX;
         if (spent && record->undo == STEP_FAILED)
                 return "an undo failed again and again";
         return spent && record->undo == STEP_OPEN ? "an undo was interrupted again and again"
@@ -66,7 +79,7 @@ static Action after_undo_next(
                 if (!(steps[i]->flags & STEP_AFTER_UNDO) ||
                         ((!run->armed || *ret_stuck) && !in_both))
                         continue;
-                if (may_begin(&run->steps[i]))
+                if (may_begin_behind(&run->steps[i]))
                         return act_on(ACT_STEP, i);
                 if (run->steps[i].forward != STEP_DONE && !in_both)
                         *ret_stuck = "the old version could not be confirmed";

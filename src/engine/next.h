@@ -38,5 +38,7 @@ Action engine_next(const RunState *run, const Step *const *steps, bool abort);
 bool step_runs_forward(const Step *step);
 /* Whether its apply was begun: a step whose prepare failed was not, and has nothing to undo. */
 bool step_was_begun(const StepRecord *record);
+/* How often it was begun since the run began, or since a person let it go on. */
+unsigned step_attempts(const StepRecord *record);
 
 #endif

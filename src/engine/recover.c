@@ -41,7 +41,7 @@ static bool give_up(Drive *drive, size_t i, const char *reason, const Err *detai
 
 static bool go_on(Drive *drive, size_t i, Err *err) {
         const Err none = {0};
-        if (drive->run->steps[i].attempts >= ENGINE_ATTEMPTS_MAX)
+        if (step_attempts(&drive->run->steps[i]) >= ENGINE_ATTEMPTS_MAX)
                 return give_up(drive, i, "it has been tried often enough", &none, err);
         return step_begin(drive, i, err);
 }
@@ -193,6 +193,9 @@ bool engine_recover(Engine *engine, RunWish wish, RunOutcome *ret, Err *err) {
         const RunState *run = engine->run;
         scoped(drive_done) Drive drive = {0};
         if (!drive_begin(engine, true, &drive, err))
+                return false;
+        if (run->end == RUN_NEEDS_PERSON && engine->again &&
+                !drive_write(&drive, RECORD_AGAIN, json_object(), err))
                 return false;
         if (run->end != RUN_OPEN) {
                 drive_report(&drive, ret);

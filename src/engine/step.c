@@ -220,7 +220,8 @@ bool step_undo(Drive *drive, size_t i, Err *err) {
         }
         if (!write_failed(drive, i, true, &why, took_ms, err))
                 return false;
-        unsigned attempts = record_of(drive, i)->undo_attempts;
+        const StepRecord *record = record_of(drive, i);
+        unsigned attempts = record->undo_attempts - record->undo_forgiven;
         if (attempts < ENGINE_ATTEMPTS_MAX && why.code != ERR_DRIFT)
                 clock_sleep_ms(drive->pauses->undo_ms[attempts - 1]);
         return true;

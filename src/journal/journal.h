@@ -38,6 +38,7 @@ typedef enum RecordType {
         RECORD_COMMIT,
         RECORD_ROLLBACK, /* decision, cause */
         RECORD_NOTE,     /* text, or facts of any kind under a "kind" */
+        RECORD_AGAIN,    /* after an END that needs a person: one has looked, and the run goes on */
         RECORD_END, /* state: succeeded, rolled_back, aborted, needs_a_person; exit; unfinished */
         RECORD_TYPE_COUNT
 } RecordType;

@@ -27,6 +27,7 @@ static const char *const type_names[RECORD_TYPE_COUNT] = {
         [RECORD_COMMIT] = "COMMIT",
         [RECORD_ROLLBACK] = "ROLLBACK",
         [RECORD_NOTE] = "NOTE",
+        [RECORD_AGAIN] = "AGAIN",
         [RECORD_END] = "END",
 };
 

@@ -242,6 +242,24 @@ static bool add_end(RunState *state, const Record *record, Err *err) {
         return true;
 }
 
+/* What was tried before does not count any more, and an undo that failed is one that was interrupted. */
+static bool add_again(RunState *state, const Record *record, Err *err) {
+        if (state->end != RUN_NEEDS_PERSON)
+                return impossible(record, "the run does not need a person", err);
+        for (size_t i = 0; i < state->n_steps; i++) {
+                StepRecord *step = &state->steps[i];
+                step->forgiven = step->attempts;
+                step->undo_forgiven = step->undo_attempts;
+                if (step->undo == STEP_FAILED)
+                        step->undo = STEP_OPEN;
+        }
+        state->end = RUN_OPEN;
+        state->ended_ms = 0;
+        state->begun = 0;
+        hold(&state->end_record, NULL);
+        return true;
+}
+
 static bool (*const adders[RECORD_TYPE_COUNT])(RunState *, const Record *, Err *) = {
         [RECORD_PLAN] = add_plan,
         [RECORD_OWNER] = add_owner,
@@ -253,13 +271,15 @@ static bool (*const adders[RECORD_TYPE_COUNT])(RunState *, const Record *, Err *
         [RECORD_COMMIT] = add_commit,
         [RECORD_ROLLBACK] = add_rollback,
         [RECORD_NOTE] = add_note,
+        [RECORD_AGAIN] = add_again,
         [RECORD_END] = add_end,
 };
 
 bool run_state_add(RunState *state, const Record *record, Err *err) {
         if (!state->plan && record->type != RECORD_PLAN)
                 return impossible(record, "there is no plan before it", err);
-        if (state->end != RUN_OPEN && record->type != RECORD_NOTE)
+        bool may_follow_end = record->type == RECORD_NOTE || record->type == RECORD_AGAIN;
+        if (state->end != RUN_OPEN && !may_follow_end)
                 return impossible(record, "the run has ended before it", err);
         return adders[record->type](state, record, err);
 }

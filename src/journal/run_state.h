@@ -31,6 +31,7 @@ typedef struct StepRecord {
         char *name, *instance;   /* instance NULL when there is none */
         StepState forward, undo; /* undo: NOT_BEGUN, OPEN, DONE, FAILED */
         unsigned attempts, undo_attempts;
+        unsigned forgiven, undo_forgiven; /* of these, those before a person let the run go on */
         json_t *facts; /* of the last INTENT; borrowed from the record (kept alive by a reference) */
         json_t *observed;                                         /* of DONE, or NULL */
         json_t *undo_observed;                                    /* of the undo's DONE, or NULL */
@@ -54,7 +55,7 @@ typedef struct RunState {
 } RunState;
 
 /* Folds one record in. ERR_CORRUPT when it cannot follow what came before (DONE without INTENT, two
- * ARMs, COMMIT after ROLLBACK, anything after END but NOTE, an unknown step, ...). */
+ * ARMs, COMMIT after ROLLBACK, anything after END but NOTE, and AGAIN where it needs a person, ...). */
 bool run_state_add(RunState *state, const Record *record, Err *err);
 bool run_state_of(const RecordList *list, RunState *ret, Err *err);
 StepRecord *run_state_step(const RunState *state, const char *name, const char *instance);

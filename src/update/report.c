@@ -196,6 +196,11 @@ static void add_what_is_where(Str *out, const Run *run) {
                 str_addf(out, "Nothing more was done because:\n\n    %s\n\n", message);
         if (hint)
                 str_addf(out, "%s\n\n", hint);
+        str_addf(out,
+                "- once what stopped it is mended, `belay resume %u --try-again` goes on with it, "
+                "and "
+                "looks again before it does anything\n",
+                run->number);
         if (old)
                 str_addf(out, "- the old version is %s\n", old);
         if (id && pass && pass->forward == STEP_DONE)

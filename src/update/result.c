@@ -164,11 +164,12 @@ static void needs_person(Str *out, const World *world, const RunOutcome *outcome
                 "%s needs a person: %s.\n  %s. Nothing more was touched. `belay report %u` says "
                 "what "
                 "is where; "
-                "`belay status %s` what runs.",
+                "`belay status %s` what runs. Once what stopped it is mended: belay resume %u "
+                "--try-again",
                 name,
                 outcome->failure.message ? outcome->failure.message
                                          : "neither version could be verified",
-                runs, world->run, name);
+                runs, world->run, name, world->run);
 }
 
 static void aborted(Str *out, const World *world, const RunOutcome *outcome) {

@@ -18,6 +18,7 @@
 #include "platform/fault.h"
 #include "platform/file.h"
 #include "platform/lock.h"
+#include "update/again.h"
 #include "update/backups.h"
 #include "update/known.h"
 #include "update/path.h"
@@ -451,10 +452,15 @@ static int run_recovery(Runner *runner) {
         }
         (void)runner->world.runtime->ensure(&runner->world.runtime_at, NULL);
         RunWish wish = wish_of(runner, run);
+        bool again = runner->run_state.end == RUN_NEEDS_PERSON &&
+                     js_bool(runner->request, "again", false);
+        if (again && !again_check(&runner->world, &runner->run_state, &err))
+                return answer_refused(&err, &runner->plan.reasons);
         if (wish == WISH_ACCEPT && !may_accept(runner, run, &err))
                 return answer_refused(&err, &runner->plan.reasons);
         (void)answer(answer_run(run));
         Engine engine = engine_of(runner, story);
+        engine.again = again;
         scoped(run_outcome_done) RunOutcome outcome = {0};
         bool whole = engine_recover(&engine, wish, &outcome, &err);
         return finish(runner, whole, &outcome, &err);

@@ -116,11 +116,6 @@ static void armed(void *world, bool is_armed) {
         log_call(is_armed ? "A" : "a", "");
 }
 
-static void beyond_cancel(void *world) {
-        (void)world;
-        script.beyond_cancel++;
-}
-
 const Story story = {
         .kind = "test",
         .steps = steps,
@@ -128,7 +123,6 @@ const Story story = {
         .decide = decide,
         .end_leftovers = end_leftovers,
         .armed = armed,
-        .beyond_cancel = beyond_cancel,
 };
 
 /* -- running them ------------------------------------------------------------------------- */
@@ -191,6 +185,7 @@ Ran go(const char *const *texts, const RunWish *recover) {
                 .events = &events,
                 .cancel = &script.cancel,
                 .pauses = &no_pauses,
+                .again = script.again,
         };
         RunOutcome outcome = {0};
         ran.whole = recover ? engine_recover(&engine, *recover, &outcome, &ran.err)

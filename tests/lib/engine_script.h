@@ -32,8 +32,9 @@ typedef struct Script {
         StepTruth truth[STEPS_MAX];
         int cancel_in[STEPS_MAX]; /* Cancel.requested is set while it applies */
         bool decision_waits, decide_fails, leftovers_stay, huge_facts;
+        bool again; /* a person lets a run that needs one go on */
         Str log; /* "+a" applied, "-a" undone, "?a" observed, "A" armed, "a" disarmed, "d" decided */
-        unsigned undone[STEPS_MAX], beyond_cancel;
+        unsigned undone[STEPS_MAX];
         RollbackCause cause;
         char *cause_step;
         Cancel cancel;

@@ -182,6 +182,101 @@ static void test_leftovers_that_stay_stop_the_recovery(void **state) {
         assert_int_equal(last_of(&ran, RECORD_OWNER)->sequence, 2);
 }
 
+#define UNDO_C(n)         "INTENT {'step':'c','undo':true,'attempt':" #n "}"
+#define UNDO_FAILED(code) "FAILED {'step':'c','undo':true,'error':{'code':'" code "'}}"
+#define NEEDS_PERSON      "END {'state':'needs_a_person','exit':4}"
+
+static void let_go_on(void) {
+        fresh(NULL);
+        script.again = true;
+}
+
+/* Only when one says so. */
+static void test_a_run_that_needs_a_person_stays_so(void **state) {
+        (void)state;
+        scoped(ran_done) Ran ran =
+                RECOVER(WISH_FINISH, GOING_BACK, UNDO_C(1), UNDO_FAILED("drift"), NEEDS_PERSON);
+        assert_null(last_of(&ran, RECORD_AGAIN));
+        assert_int_equal(ran.end, RUN_NEEDS_PERSON);
+        assert_int_equal(ran.exit_status, 4);
+        assert_true(script.log.len == 0);
+}
+
+static void test_a_person_lets_a_rollback_go_on(void **state) {
+        (void)state;
+        let_go_on();
+        scoped(ran_done) Ran mended =
+                RECOVER(WISH_FINISH, GOING_BACK, UNDO_C(1), UNDO_FAILED("drift"), NEEDS_PERSON);
+        expect(&mended, RUN_ROLLED_BACK, 3, "l A -c -b -a +y +z a");
+        assert_non_null(last_of(&mended, RECORD_AGAIN));
+        let_go_on();
+        scoped(ran_done) Ran cancelled =
+                RECOVER(WISH_UNDO, GOING_BACK, UNDO_C(1), UNDO_FAILED("drift"), NEEDS_PERSON);
+        expect(&cancelled, RUN_ROLLED_BACK, 3, "l A -c -b -a +y +z a");
+        let_go_on();
+        script.undo[C] = ERR_DRIFT;
+        scoped(ran_done) Ran not_mended =
+                RECOVER(WISH_FINISH, GOING_BACK, UNDO_C(1), UNDO_FAILED("drift"), NEEDS_PERSON);
+        expect(&not_mended, RUN_NEEDS_PERSON, 4, "l A -c +z a");
+        let_go_on();
+        script.undo[C] = ERR_IO;
+        scoped(ran_done) Ran spent = RECOVER(WISH_FINISH, GOING_BACK, UNDO_C(1), UNDO_C(2),
+                UNDO_C(3), UNDO_FAILED("io"), NEEDS_PERSON);
+        expect(&spent, RUN_NEEDS_PERSON, 4, "l A -c -c -c +z a");
+}
+
+#define WENT_BACK                                                                                  \
+        GOING_BACK, UNDO_C(1), "DONE {'step':'c','undo':true,'observed':{}}",                      \
+                "INTENT {'step':'b','undo':true,'attempt':1}",                                     \
+                "DONE {'step':'b','undo':true,'observed':{}}",                                     \
+                "INTENT {'step':'a','undo':true,'attempt':1}",                                     \
+                "DONE {'step':'a','undo':true,'observed':{}}"
+
+/* The old version did not come up: once it can, it is asked again. */
+static void test_a_person_has_the_old_version_verified_again(void **state) {
+        (void)state;
+        for (int good = 0; good < 2; good++) {
+                let_go_on();
+                script.apply[Y] = good ? ERR_NONE : ERR_ANSWER_NO;
+                scoped(ran_done) Ran ran = RECOVER(WISH_FINISH, WENT_BACK, INTENT("y"),
+                        "FAILED {'step':'y','undo':false,'error':{'code':'answer_no'}}", DID("z"),
+                        NEEDS_PERSON);
+                expect(&ran, good ? RUN_ROLLED_BACK : RUN_NEEDS_PERSON, good ? 3 : 4, "l A +y a");
+        }
+}
+
+/* Drift that recovery met before it had decided which way: it asks again what is so. */
+static void test_a_person_lets_an_interrupted_run_go_on(void **state) {
+        (void)state;
+        let_go_on();
+        script.truth[B] = TRUTH_NOT_APPLIED;
+        scoped(ran_done) Ran onward =
+                RECOVER(WISH_FINISH, PLAN, OWNER, DID("a"), "ARM {}", INTENT("b"), NEEDS_PERSON);
+        expect(&onward, RUN_SUCCEEDED, 0, "l A ?b +b +c +m +v +w a +f +z");
+        let_go_on();
+        scoped(ran_done) Ran back =
+                RECOVER(WISH_UNDO, PLAN, OWNER, DID("a"), "ARM {}", INTENT("b"), NEEDS_PERSON);
+        expect(&back, RUN_ROLLED_BACK, 3, "l A d +x -b -a +y +z a");
+        let_go_on();
+        script.truth[B] = TRUTH_DRIFT;
+        scoped(ran_done) Ran still =
+                RECOVER(WISH_FINISH, PLAN, OWNER, DID("a"), "ARM {}", INTENT("b"), NEEDS_PERSON);
+        expect(&still, RUN_NEEDS_PERSON, 4, "l A ?b a");
+        let_go_on();
+        scoped(ran_done) Ran counted = RECOVER(WISH_FINISH, PLAN, OWNER, DID("a"), "ARM {}",
+                INTENT("b"), AGAIN("b", 2), AGAIN("b", 3), NEEDS_PERSON);
+        expect(&counted, RUN_SUCCEEDED, 0, "l A ?b +b +c +m +v +w a +f +z");
+}
+
+static void test_what_has_ended_well_does_not_go_on(void **state) {
+        (void)state;
+        let_go_on();
+        scoped(ran_done) Ran ran = RECOVER(
+                WISH_FINISH, VERIFIED, DID("w"), "COMMIT {}", "END {'state':'succeeded','exit':0}");
+        assert_int_equal(ran.end, RUN_SUCCEEDED);
+        assert_null(last_of(&ran, RECORD_AGAIN));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(interrupted_before_arm),
@@ -191,6 +286,11 @@ int main(void) {
                 TEST(a_person_ends_the_watch),
                 TEST(a_person_cancels_what_was_interrupted),
                 TEST(a_rollback_that_was_interrupted_goes_on),
+                TEST(a_run_that_needs_a_person_stays_so),
+                TEST(a_person_lets_a_rollback_go_on),
+                TEST(a_person_has_the_old_version_verified_again),
+                TEST(a_person_lets_an_interrupted_run_go_on),
+                TEST(what_has_ended_well_does_not_go_on),
                 TEST(an_ended_run_is_only_reported),
                 TEST(owners_are_counted),
                 TEST(leftovers_that_stay_stop_the_recovery),

@@ -36,6 +36,7 @@
 #define END_BACK      "END {'state':'rolled_back'}"
 #define END_ABORT     "END {'state':'aborted'}"
 #define END_PERSON    "END {'state':'needs_a_person'}"
+#define LET_GO_ON     "AGAIN {}"
 
 /* "TYPE {'json':1}" with ' for ". */
 static Record record_of(const char *text, uint64_t sequence) {
@@ -67,7 +68,7 @@ static bool fold(const char *const *texts, RunState *state, size_t *ret_n, Err *
         return true;
 }
 
-enum { TEXTS_MAX = 12 };
+enum { TEXTS_MAX = 14 };
 
 /* Whole runs that may be. */
 static const char *const possible[][TEXTS_MAX] = {
@@ -86,14 +87,17 @@ static const char *const possible[][TEXTS_MAX] = {
         {PLAN, OWNER, INTENT_A, "OWNER {'epoch':2}", INTENT_A2, DONE_A},
         {PLAN, OWNER, ARM, INTENT_A, INTENT_A2, DONE_A, COMMIT, END_PERSON},
         {PLAN, OWNER, INTENT_A, END_PERSON},
+        {PLAN, OWNER, INTENT_A, END_PERSON, NOTE, LET_GO_ON, "OWNER {'epoch':2}", INTENT_A2, DONE_A,
+                COMMIT, END_OK},
+        {PLAN, OWNER, ARM, INTENT_A, ROLLBACK, UNDO_A, UNDO_FAILED_A, END_PERSON, LET_GO_ON,
+                UNDO_A2, UNDONE_A, END_BACK},
+        {PLAN, OWNER, INTENT_A, END_PERSON, LET_GO_ON, END_PERSON, LET_GO_ON, INTENT_A2},
 };
 
 /* The last record of each does not fit. */
 static const char *const impossible[][TEXTS_MAX] = {
         {OWNER},
         {PLAN, PLAN},
-        {PLAN, OWNER, "DONE {'step':'gone','undo':false}"},
-        {"PLAN {'format':1,'steps':[{'name':''}]}"},
         {"PLAN {'format':1}"},
         {"PLAN {'format':1,'steps':[{'name':'a'},{'name':'a'}]}"},
         {"PLAN {'format':1,'steps':[{'title':'a'}]}"},
@@ -144,6 +148,12 @@ static const char *const impossible[][TEXTS_MAX] = {
         {PLAN, OWNER, END_ABORT, END_ABORT},
         {PLAN, OWNER, END_ABORT, "OWNER {'epoch':2}"},
         {PLAN, OWNER, END_ABORT, INTENT_A},
+        {PLAN, OWNER, LET_GO_ON},
+        {PLAN, OWNER, END_ABORT, LET_GO_ON},
+        {PLAN, OWNER, COMMIT, END_OK, LET_GO_ON},
+        {PLAN, OWNER, ARM, ROLLBACK, END_BACK, LET_GO_ON},
+        {PLAN, OWNER, END_PERSON, LET_GO_ON, LET_GO_ON},
+        {PLAN, OWNER, INTENT_A, END_PERSON, LET_GO_ON, INTENT_A},
 };
 
 static size_t count(const char *const *texts) {
@@ -225,6 +235,30 @@ static void test_what_a_rollback_adds_up_to(void **unused) {
         assert_string_equal(js_str(state.end_record, "state"), run_end_name(state.end));
 }
 
+/* What was tried does not count any more; what was done stays done. */
+static void test_what_a_run_is_that_a_person_lets_go_on(void **unused) {
+        (void)unused;
+        static const char *const texts[] = {PLAN, OWNER, INTENT_A, INTENT_A2, DONE_A, ARM, INTENT_B,
+                ROLLBACK, "INTENT {'step':'b','undo':true,'attempt':1}",
+                "FAILED {'step':'b','undo':true,'error':{'code':'drift'}}", END_PERSON, LET_GO_ON,
+                NULL};
+        scoped(run_state_done) RunState state = {0};
+        size_t n = 0;
+        assert_true(fold(texts, &state, &n, NULL));
+        const StepRecord *a = run_state_step(&state, "a", NULL);
+        const StepRecord *b = run_state_step(&state, "b", NULL);
+        assert_int_equal(a->forward, STEP_DONE);
+        assert_int_equal(a->attempts, 2);
+        assert_int_equal(a->forgiven, 2);
+        assert_int_equal(b->undo, STEP_OPEN);
+        assert_int_equal(b->undo_forgiven, 1);
+        assert_int_equal(state.end, RUN_OPEN);
+        assert_int_equal(state.begun, 0);
+        assert_int_equal(state.ended_ms, 0);
+        assert_null(state.end_record);
+        assert_true(state.armed && state.rolling_back);
+}
+
 static void test_an_empty_journal_is_a_run_that_did_nothing(void **unused) {
         (void)unused;
         RecordList none = {0};
@@ -251,6 +285,7 @@ int main(void) {
                 cmocka_unit_test(test_impossible_records),
                 cmocka_unit_test(test_what_a_run_adds_up_to),
                 cmocka_unit_test(test_what_a_rollback_adds_up_to),
+                cmocka_unit_test(test_what_a_run_is_that_a_person_lets_go_on),
                 cmocka_unit_test(test_an_empty_journal_is_a_run_that_did_nothing),
                 cmocka_unit_test(test_a_bad_list_leaves_the_state_untouched),
         };

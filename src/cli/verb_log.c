@@ -76,7 +76,17 @@ static char *output_of(const StepRecord *step, const char *dir) {
         return name || file_exists(path) ? TAKE(path) : NULL;
 }
 
-/* The output of the migrations and hooks of a run. */
+/* The step `build` runs two commands; the first has a file of its own. */
+static int print_install(App *app, const StepRecord *step, const char *dir, bool *any) {
+        scoped(free_str) char *path = path_join(dir, "install.txt");
+        if (!str_equal(step->name, "build") || !file_exists(path))
+                return 0;
+        *any = true;
+        printf("== install\n");
+        return print_output(app, path);
+}
+
+/* The output of the migrations, hooks, install and build of a run. */
 static int run_logs(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
@@ -89,12 +99,15 @@ static int run_logs(App *app) {
         for (size_t i = 0; i < run.state.n_steps; i++) {
                 const StepRecord *step = &run.state.steps[i];
                 scoped(free_str) char *path = output_of(step, dir);
+                int status = print_install(app, step, dir, &any);
+                if (status)
+                        return status;
                 if (!path)
                         continue;
                 any = true;
                 printf("== %s%s%s\n", step->name, step->instance ? " " : "",
                         step->instance ? step->instance : "");
-                int status = print_output(app, path);
+                status = print_output(app, path);
                 if (status)
                         return status;
         }
@@ -103,7 +116,7 @@ static int run_logs(App *app) {
         if (then)
                 printf("== the service, when it failed\n%s\n", then);
         if (!any && !then)
-                printf("run #%u has no output of migrations or hooks\n", number);
+                printf("run #%u has no output of install, build, migrations or hooks\n", number);
         return 0;
 }
 

@@ -45,7 +45,12 @@ static bool build_apply(StepContext *context, Err *err) {
                 .secrets = looking.secrets,
                 .output_dir = output,
         };
-        return world->source->build(&world->source_at, &world->to, &how, err);
+        if (world->source->build(&world->source_at, &world->to, &how, err))
+                return true;
+        if (!err->hint && (err->code == ERR_TOOL || err->code == ERR_TIMEOUT))
+                err_hint(err, "Nothing was changed. All it wrote: belay logs %s --run %u",
+                        world->service->name, world->run);
+        return false;
 }
 
 const Step step_build = {

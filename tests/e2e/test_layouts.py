@@ -230,6 +230,9 @@ def test_a_failed_install_changes_nothing(make_site):
     result = site.belay("update", SERVICE, "1.1.0")
     assert result.code == 1, result
     assert "left-pad 9 is nowhere to be found" in result.err and "exited with 1" in result.err
+    assert "belay logs notes --run 1" in result.err
+    logged = site.ok("logs", "--run", "1").out
+    assert logged.startswith("== install\n") and "xxxxxxxxxx" in logged and "left-pad 9" in logged
     assert "left-pad 9" in output(site, "install")
     assert site.servers() == before
     assert site.leftovers() == []

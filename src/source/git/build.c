@@ -72,16 +72,27 @@ static char *last_words(const SourceBuild *how, const ChildResult *result) {
         return str_copy(safe + over);
 }
 
-static bool say_failed(const SourceBuild *how, const char *what, const ChildResult *result,
-        const char *name, Err *err) {
+static bool say_failed(
+        const SourceBuild *how, const char *what, const ChildResult *result, Err *err) {
         scoped(free_str) char *said = last_words(how, result);
+        const char *colon = said[0] ? ": " : "";
         if (result->exit_status > 128)
-                err_fail(err, ERR_TOOL, "%s was ended by signal %d: %s", what,
-                        result->exit_status - 128, said);
-        else
-                err_fail(err, ERR_TOOL, "%s exited with %d: %s", what, result->exit_status, said);
+                return err_fail(err, ERR_TOOL, "%s was ended by signal %d%s%s", what,
+                        result->exit_status - 128, colon, said);
+        return err_fail(
+                err, ERR_TOOL, "%s exited with %d%s%s", what, result->exit_status, colon, said);
+}
+
+/* Started by nobody's shell: what a login shell adds to PATH is not there. */
+static bool say_not_started(char *const *environment, const char *name, Err *err) {
+        const char *path = environment_get(environment, "PATH");
+        if (err->code != ERR_TOOL)
+                return false;
+        err_context(err, "%s", name);
         return err_hint(err,
-                "Nothing was changed; what it wrote is kept with the run, in output/%s.txt.", name);
+                "Programs are looked for in %s; name another one by its whole path, or as ./PATH "
+                "from the top of the checkout. Nothing was changed.",
+                path ? path : "PATH");
 }
 
 typedef struct Building {
@@ -119,11 +130,8 @@ static bool run_one(const Building *building, char *const *words, const char *na
         bool ran = child_run(&child, &result, err);
         bool kept = keep_output(how, name, &result, ran && result.exit_status == 0 ? err : NULL);
         if (!ran)
-                return err_hint(err,
-                        "Nothing was changed; what it wrote is kept with the run, in "
-                        "output/%s.txt.",
-                        name);
-        return result.exit_status == 0 ? kept : say_failed(how, what, &result, name, err);
+                return say_not_started(environment, name, err);
+        return result.exit_status == 0 ? kept : say_failed(how, what, &result, err);
 }
 
 static bool look_for_artifacts(const Repo *repo, const char *tree, Err *err) {

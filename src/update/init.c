@@ -327,60 +327,11 @@ static bool parse(Init *init, Service **ret, Err *err) {
                err_context(err, "checking the manifest that would be written");
 }
 
-static void content_take(Init *init, const Content *content) {
-        scoped(free_str) char *path = init_relative(init, content->path);
-        if (!draft_text_ok(path)) {
-                scoped(free_str) char *shown = str_printable(path, false);
-                strv_addf(&init->draft.notes,
-                        "'%s' looks like data, but its name cannot be written here: it is NOT in "
-                        "the "
-                        "backup. Rename it.",
-                        shown);
-                return;
-        }
-        DraftContent found = {content->kind, TAKE(path),
-                str_copy(content->kind == CONTENT_SQLITE
-                                 ? "An SQLite database, by its first bytes."
-                                 : "A directory of data, by its name; git does not track it.")};
-        PUSH(init->draft.contents, init->draft.n_contents, found);
-}
-
-static void take_contents(Init *init, Service *service) {
-        scoped(strv_freep) Strv unseen = NULL;
-        manifest_find_contents(service, (const char *const *)init->tracked, &unseen);
-        for (size_t i = 0; i < service->backup.n_contents; i++)
-                content_take(init, &service->backup.contents[i]);
-        for (size_t i = 0; unseen && unseen[i]; i++)
-                strv_addf(&init->draft.notes, "Not looked at for data: %s.", unseen[i]);
-        for (size_t i = 0; service->warnings && service->warnings[i]; i++)
-                strv_addf(&init->draft.notes, "%s.", service->warnings[i]);
-        init->draft.contents_open = unseen != NULL;
-}
-
-/* Of several databases nobody can tell which one a migration is for. */
-static char *only_database(const Init *init, const Service *service) {
-        const Content *only = NULL;
-        for (size_t i = 0; i < service->backup.n_contents; i++) {
-                if (service->backup.contents[i].kind != CONTENT_SQLITE)
-                        continue;
-                if (only)
-                        return NULL;
-                only = &service->backup.contents[i];
-        }
-        if (!only)
-                return NULL;
-        size_t n = strlen(init->place);
-        bool below = str_starts(only->path, init->place) && only->path[n] == '/';
-        return str_copy(below ? only->path + n + 1 : only->path);
-}
-
 static bool look_at_data(Init *init, Err *err) {
         scoped(service_freep) Service *service = NULL;
         if (!parse(init, &service, err))
                 return false;
-        take_contents(init, service);
-        scoped(free_str) char *database = only_database(init, service);
-        draft_look_migrations(&init->draft, init->place, init->tracked, database);
+        init_take_data(init, service);
         return true;
 }
 

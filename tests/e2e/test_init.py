@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from belaytest import git, processes_of
+from belaytest import git
 from projects import SERVER
 
 # Each: the files; the command and its reason that are expected in the manifest.
@@ -151,9 +151,7 @@ def test_trees_that_are_hard_to_walk(make_project):
     project = make_project(SHAPES["procfile"][0])
     (project.app / "loop").symlink_to(".")
     os.mkfifo(project.app / "pipe")
-    data = project.app / "files"
-    data.mkdir()
-    with open(os.fsencode(data) + b"/caf\xe9.db", "wb") as file:
+    with open(os.fsencode(project.app) + b"/caf\xe9.db", "wb") as file:
         file.write(b"SQLite format 3\0" + bytes(200))
     many = project.app / "many"
     many.mkdir()
@@ -174,8 +172,10 @@ def test_what_git_does_not_track_is_data_and_nothing_of_tools(make_project):
         path = project.app / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"SQLite format 3\0" + bytes(200))
+    for name in ("x.log", "x.pid", "nohup.out", "build", ".hidden"):
+        (project.app / name).write_text("x")
     project.belay("init")
-    assert project.manifest()["backup"]["contents"] == [{"sqlite": "state/real.sqlite3"}, {"path": "uploads"}]
+    assert project.manifest()["backup"]["contents"] == [{"path": "uploads"}, {"path": "state"}]
 
 
 MIGRATION = {"migrations/001_a.sql": "ALTER TABLE item ADD COLUMN a;\n",
@@ -183,31 +183,22 @@ MIGRATION = {"migrations/001_a.sql": "ALTER TABLE item ADD COLUMN a;\n",
 
 
 def test_migrations_of_what_runs_count_as_done(make_project):
-    project = make_project({**SHAPES["procfile"][0], **MIGRATION, "data.md": "x"}, tags=("v1.0.0",))
-    project.put({"migrations/003_c.sql": "ALTER TABLE item ADD COLUMN c;\n", "VERSION": "1.1.0\n"})
-    project.publish("v1.1.0")
-    project.serve("python3", "srv.py", PORT=str(project.port))
-    database = project.app / "data" / "shop.db"
-    with sqlite3.connect(database) as db:
-        for name in MIGRATION:
-            db.execute((project.app / name).read_text())
-    # One database, named by itself, so that it is known which one the migrations are for.
-    database.parent.rename(project.app / "files")
-    for process in processes_of(project.app):
-        process.kill()
-    server = (project.app / "srv.py").read_text().replace('Path("data")', 'Path("files")')
-    project.put({"srv.py": server})
+    project = make_project({**SHAPES["procfile"][0], **MIGRATION})
+    project.put({"migrations/003_c.sql": "ALTER TABLE item ADD COLUMN c;\n", "VERSION": "1.2.0\n"})
     project.publish("v1.2.0")
-    git(project.app, "fetch", "-q", "--tags")
-    git(project.app, "checkout", "-q", "--detach", "v1.0.0")
-    (project.app / "srv.py").write_text(server)
-    git(project.app, "update-index", "--assume-unchanged", "srv.py")
     project.serve("python3", "srv.py", PORT=str(project.port))
+    with sqlite3.connect(project.app / "data" / "shop.db") as database:
+        for name in MIGRATION:
+            database.execute((project.app / name).read_text())
     project.belay("init")
     assert project.manifest()["migrations"] == [
-        {"sql": {"files": "migrations/[0-9]*.sql", "database": "files/shop.db"}}]
+        {"sql": {"files": "migrations/[0-9]*.sql", "database": "data/shop.db"}}]
     project.belay("add")
     assert "2 migrations of this version are noted as done" in project.belay("start", "shop").stdout
+    git(project.app, "fetch", "-q", "--tags")
+    project.belay("--yes", "update", "shop", "1.2.0", "--no-wait", "--no-rehearsal")
+    with sqlite3.connect(project.app / "data" / "shop.db") as database:
+        assert [row[1] for row in database.execute("PRAGMA table_info(item)")] == ["n", "a", "b", "c"]
 
 
 @pytest.mark.parametrize("name, text, words", [

@@ -34,7 +34,7 @@ static void read_entries(Draft *draft, const char *file, const EnvFile *settings
                 if (strcmp(entry->name, "PORT") == 0 &&
                         str_to_uint(entry->value, UINT16_MAX, &port) && port) {
                         draft->port = (unsigned)port;
-                        str_replace_owned(&draft->port_why, str_format("PORT in %s", file));
+                        str_replace_owned(&draft->port_why, str_format("PORT in %s.", file));
                 }
                 note_databases(draft, file, entry);
         }
@@ -112,6 +112,17 @@ static const char *tool_of(const char *text, const char *path) {
 
 static char *folder_of(const char *glob) { return str_copy_n(glob, strcspn(glob, "/")); }
 
+/* "migrations", "migrations/", "migrations/\*.sql": the directory as a whole, not one file of it. */
+static bool names_folder(const char *text, const char *folder) {
+        for (const char *at = text; (at = strstr(at, folder)); at++) {
+                const char *after = at + strlen(folder);
+                after += *after == '/';
+                if (at > text && strchr("\"'`/", at[-1]) && *after && strchr("\"'`*", *after))
+                        return true;
+        }
+        return false;
+}
+
 /* Does the program itself look into that directory? Then it migrates when it starts. */
 static bool program_does_it(const char *directory, char *const *tracked, const char *folder) {
         unsigned looked = 0;
@@ -122,9 +133,7 @@ static bool program_does_it(const char *directory, char *const *tracked, const c
                         continue;
                 scoped(free_str) char *text = startup_text(directory, *tracked);
                 looked++;
-                scoped(free_str) char *quoted = str_format("\"%s", folder);
-                scoped(free_str) char *single = str_format("'%s", folder);
-                if (text && (strstr(text, quoted) || strstr(text, single)))
+                if (text && names_folder(text, folder))
                         return true;
         }
         return false;

@@ -224,10 +224,10 @@ static void take_port(Init *init) {
         Draft *draft = &init->draft;
         const Running *running = init->running;
         if (draft->port && running_listens(&init->list, running, draft->port)) {
-                scoped(free_str) char *why = str_format(
-                        "%s%sthe process that runs now listens there",
-                        draft->port_why ? draft->port_why : "", draft->port_why ? ", and " : "");
-                str_replace_owned(&draft->port_why, str_format("%s.", why));
+                str_replace_owned(
+                        &draft->port_why, str_format("%s%sThe process that runs now listens there.",
+                                                  draft->port_why ? draft->port_why : "",
+                                                  draft->port_why ? " " : ""));
                 return;
         }
         for (size_t i = 0; i < init->list.n; i++) {

@@ -64,6 +64,15 @@ static void add_cause(Statistics *to, const char *text) {
         PUSH(to->causes, to->n_causes, cause);
 }
 
+/* Waiting for a window, or for a service that is busy, is no work. */
+static int64_t worked_ms(const Summary *run) {
+        int64_t ms = run->ended_ms - run->began_ms;
+        for (size_t i = 0; i < run->n_steps; i++)
+                if (str_equal(run->steps[i].name, "wait") || str_equal(run->steps[i].name, "busy"))
+                        ms -= run->steps[i].ms;
+        return ms;
+}
+
 static void add_update(Group *group, const Summary *run) {
         Statistics *to = group->to;
         size_t *const counts[] = {
@@ -76,7 +85,7 @@ static void add_update(Group *group, const Summary *run) {
         to->updates++;
         (*counts[run->end])++;
         if (run->end == RUN_SUCCEEDED)
-                add_value(&group->took, run->ended_ms - run->began_ms);
+                add_value(&group->took, worked_ms(run));
         else if (run->cause)
                 add_cause(to, run->cause);
 }

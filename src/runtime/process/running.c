@@ -168,7 +168,6 @@ static bool is_supervisor(char *const *argv, const char **ret_name) {
 }
 
 static bool is_systemd(pid_t pid) {
-        scoped(strv_freep) Strv argv = block_of(pid, "cmdline");
         scoped(free_str) char *program = link_of(pid, "exe");
         return pid == 1 || (program && strcmp(path_basename(program), "systemd") == 0);
 }

@@ -32,8 +32,8 @@
 
 /* In the order in which they are told: what must be dealt with first comes first. */
 typedef enum ReasonCode {
-        REASON_INSIDE_RUN,
         REASON_RUN_UNDER_WAY,
+        REASON_INSIDE_RUN,
         REASON_LOCKED,
         REASON_RUN_DAMAGED,
         REASON_RUN_OPEN,

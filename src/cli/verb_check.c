@@ -14,7 +14,7 @@
 #include "update/known.h"
 #include "update/release_text.h"
 
-enum { SHORT_NOTES = 140 };
+enum { SHORT_NOTES = 140, NOTES_SHOWN = 20 };
 
 /* -- check: what is asked -- */
 
@@ -106,7 +106,8 @@ static void print_all(const Checked *checked) {
 }
 
 static void print_notes_short(const Checked *checked) {
-        for (size_t i = checked->n_between; i-- > 0;) {
+        size_t older = checked->n_between > NOTES_SHOWN ? checked->n_between - NOTES_SHOWN : 0;
+        for (size_t i = checked->n_between; i-- > older;) {
                 const ReleaseInfo *info = checked->between[i];
                 const char *before =
                         i ? checked->between[i - 1]->version : checked->world.from.version;
@@ -115,6 +116,8 @@ static void print_notes_short(const Checked *checked) {
                 printf("  %-10s %s%s%s\n", info->version, marks, marks[0] && notes[0] ? ": " : "",
                         notes);
         }
+        if (older)
+                printf("  and %zu older\n", older);
         if (checked->n_between)
                 printf("  All of it: belay notes %s\n", checked->world.service->name);
 }

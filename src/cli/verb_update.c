@@ -134,7 +134,7 @@ static void print_way(const World *world) {
                 printf("    %s: %s\n", world->way[i].version, world->way_why[i]);
 }
 
-enum { SHORT_NOTES = 140, GUIDE_LINES = 40 };
+enum { SHORT_NOTES = 140, NOTES_SHOWN = 20, GUIDE_LINES = 40 };
 
 static void print_guide(const ReleaseInfo *info, const char *service) {
         unsigned lines = 0;
@@ -160,13 +160,16 @@ static void print_releases(const World *world) {
         scoped(free_mem) const ReleaseInfo **infos = release_data_between(data, from, to, &n);
         scoped(free_str) char *support = release_support_text(data, from, to);
         scoped(free_str) char *trouble = release_trouble_text(&world->releases);
-        for (size_t i = n; i-- > 0;) {
+        size_t older = n > NOTES_SHOWN ? n - NOTES_SHOWN : 0;
+        for (size_t i = n; i-- > older;) {
                 scoped(free_str) char *marks =
                         release_marks(infos[i], i ? infos[i - 1]->version : from);
                 scoped(free_str) char *notes = release_notes_short(infos[i]->notes, SHORT_NOTES);
                 printf("  Notes %s: %s%s%s\n", infos[i]->version, marks,
                         marks[0] && notes[0] ? ": " : "", notes);
         }
+        if (older)
+                printf("    and %zu older\n", older);
         if (n)
                 printf("    All of it: belay notes %s\n", world->service->name);
         for (size_t i = 0; i < n; i++)

@@ -52,6 +52,17 @@ static void set_way(World *world, Ways *ways, const ReleasePath *path) {
         release_copy(&world->way[n - 1], &world->to);
 }
 
+/* Where no release data says how old they are, their commits do (choose.h), and have to be here for that. One that
+ * cannot be brought now is looked at when its turn comes. */
+static void bring_dates(const World *world) {
+        for (size_t i = 1; world->service->cooldown_ms && i < world->n_way; i++) {
+                const ReleaseInfo *info =
+                        release_data_find(&world->releases.data, world->way[i].version);
+                if (!info || !info->released_ms)
+                        (void)world->source->fetch(&world->source_at, &world->way[i], NULL);
+        }
+}
+
 bool path_choose(World *world, Err *err) {
         Ways ways = {.world = world};
         scoped(release_path_done) ReleasePath path = {0};
@@ -63,6 +74,7 @@ bool path_choose(World *world, Err *err) {
         offers_done(&ways.offers);
         if (!found || world->n_way == 1)
                 return found;
+        bring_dates(world);
         release_done(&world->to);
         return world->source->resolve(
                        &world->source_at, world->way[0].version, &world->from, &world->to, err) ||

@@ -240,3 +240,15 @@ def test_what_is_too_young_is_not_offered(make_site, server):
     found = checked(site)
     assert found["newest"]["version"] == "1.0.0" and not found["update_available"]
     assert "the newest that is offered" in site.ok("check", SERVICE).out
+
+
+def test_many_releases_are_cut_short(make_site, server):
+    site = make_site([Release("1.0.0"), Release("1.0.60")])
+    site.manifest["releases"] = {"feed": server.feed(
+        *({"version": f"1.0.{n}", "notes": f"Number {n}"} for n in range(1, 61)), etag='"' + "x" * 300 + '"')}
+    site.write_manifest()
+    said = site.ok("check", SERVICE).out
+    assert "Number 60" in said and "Number 41" in said and "Number 40" not in said and "and 40 older" in said
+    assert site.ok("notes", SERVICE).out.count("Number") == 60
+    site.ok("check", SERVICE)
+    assert server.asked[-1][1].get("If-None-Match") is None      # too long a mark to be kept

@@ -10,7 +10,13 @@
 #include "platform/clock.h"
 #include "source/feed/driver.h"
 
-enum { REDIRECTS_MAX = 3, PAGES_MAX = 20, ASK_MS = 10000, AGAIN_MOST_S = 24 * 3600 };
+enum {
+        REDIRECTS_MAX = 3,
+        PAGES_MAX = 20,
+        ASK_MS = 10000,
+        AGAIN_MOST_S = 24 * 3600,
+        ETAG_MAX = 200
+};
 
 void feed_answer_done(FeedAnswer *answer) {
         free(answer->body);
@@ -175,7 +181,8 @@ static bool take_answer(
                 return bad_status(ask, url, answer, err);
         if (!take_next(url, answer, &ret->next, err))
                 return false;
-        ret->etag = str_copy(http_answer_header(answer, "ETag"));
+        const char *etag = http_answer_header(answer, "ETag");
+        ret->etag = etag && strlen(etag) <= ETAG_MAX ? str_copy(etag) : NULL;
         ret->bytes = answer->body_bytes;
         ret->body = TAKE(answer->body);
         ask->bytes += ret->bytes;

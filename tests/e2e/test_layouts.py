@@ -360,6 +360,7 @@ def head(site):
 
 
 def test_a_branch_is_followed(make_site):
+    """And G09: force-pushed, set back, with commits of its own."""
     site = make_site([Release("1.0.0")], manifest=manifest(branch="main") | {
         "checks": [{"http": {"url": "http://127.0.0.1:${port}/health", "interval": "20ms"}}], "installed": None})
     git(site.app, "checkout", "-q", "main")

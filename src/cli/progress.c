@@ -70,6 +70,7 @@ static const char *const undo_words[][2] = {
         {"swap-data", "put the data of before back"},
         {"backup", "remove the backup"},
         {"fetch", "remove what was fetched"},
+        {"rehearse", "remove the copy"},
 };
 
 static char *line_of(const Progress *progress, const json_t *event) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/own.h"
+#include "base/str.h"
 #include "base/units.h"
 #include "cli/verbs.h"
 #include "update/drill.h"
@@ -27,8 +28,9 @@ static void tell(void *context, const DrillAttempt *attempt) {
                 printf("  ✔ killed at %-14s too late, it was over: %s; %s serves, data whole\n",
                         attempt->step, attempt->end, attempt->version);
         else
-                printf("  ✔ killed at %-14s resumed in %s: %s; %s serves, data whole\n",
-                        attempt->killed_at, took, attempt->end, attempt->version);
+                printf("  ✔ killed %s %-14s resumed in %s: %s; %s serves, data whole\n",
+                        str_equal(attempt->killed_at, attempt->step) ? "at" : "after",
+                        attempt->step, took, attempt->end, attempt->version);
         fflush(stdout);
 }
 

@@ -113,7 +113,8 @@ bool rehearsal_places(const Service *service, const char *state, char *const *al
                 !add_parent(&places, service->configuration.env_file, state, ret_why))
                 return false;
         add_wanted(&places, also, state);
-        qsort(places, strv_count(places), sizeof(char *), shorter_first);
+        if (places)
+                qsort(places, strv_count(places), sizeof(char *), shorter_first);
         ret->paths = TAKE(places);
         return true;
 }

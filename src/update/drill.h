@@ -15,7 +15,7 @@
 
 typedef struct DrillAttempt {
         char *step, *instance; /* meant; NULL: nobody was killed */
-        char *killed_at; /* the step that was open then, or that had just ended; NULL: it was over before */
+        char *killed_at; /* the step that was open then, or "between two steps"; NULL: the run was over before */
         char *end;     /* "updated", "rolled back", "ended, nothing changed"; NULL: not at all */
         char *version; /* that serves now */
         bool whole;    /* an end, and the service and its data as they have to be in it */

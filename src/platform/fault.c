@@ -120,7 +120,13 @@ static void stop_when_due(const char *detail) {
                 state.after_left--;
 }
 
+static void (*watcher)(void);
+
+void fault_watch(void (*look)(void)) { watcher = look; }
+
 bool fault_before(const char *call, const char *detail) {
+        if (watcher)
+                watcher();
         if (!state.loaded)
                 fault_set(getenv("BELAY_FAULT"));
         state.count++;

@@ -30,6 +30,8 @@ bool fault_before(const char *call, const char *detail);
 void fault_after(void); /* after a call that succeeded, for action "after" */
 /* For writes: how many of n bytes to write before dying; n when nothing is to happen. */
 size_t fault_torn(size_t n);
+/* Is called before each call, to look at what the ones before it did; NULL: nobody looks. */
+void fault_watch(void (*look)(void));
 _Noreturn void fault_die(void);
 /* For sweeps inside one test process: sets the rule as BELAY_FAULT would, restarts the count. */
 void fault_set(const char *rule);

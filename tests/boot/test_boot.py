@@ -216,6 +216,22 @@ def test_a_run_that_waits_for_a_person_waits_on_with_the_new_version_up(make_boo
     site.assert_whole(version="1.1.0")
 
 
+def test_belay_boot_begins_again_when_it_is_killed(make_boot_site, machine):
+    site = make_boot_site([Release("1.0.0"), Release("1.1.0")], manifest={"monitor": {"for": "2s", "every": "50ms"}})
+    site.ok("start", SERVICE)
+    site.ok("update", SERVICE, "1.1.0", "--no-wait")
+    machine.power_off()
+    machine.boot()
+    owners = wait_until(lambda: [p["epoch"] for kind, p in site.journal() if kind == "OWNER"][1:], what="a recovery")
+    machine.run("systemctl", "kill", "--kill-who=main", "--signal=KILL", "belay-boot.service")
+    wait_until(lambda: site.unit("NRestarts") == "1", what="another belay boot")
+    site.boot_done()
+    assert site.unit("ActiveState") == "active" and site.journal()[-1][0] == "END", machine.journal()
+    assert [p["epoch"] for kind, p in site.journal() if kind == "OWNER"][1:] == owners, "its runner lives on"
+    assert site.status()["boot"]["did"] == "run #1, which was interrupted: updated"
+    site.assert_whole(version="1.1.0")
+
+
 def test_services_of_an_ordinary_user(make_boot_site, machine):
     """By the same unit in the user's own systemd, which is started here as for one who lingers."""
     site = make_boot_site([Release("1.0.0")], enable=False)

@@ -34,7 +34,7 @@ def test_install_and_uninstall(tmp_path):
     assert (prefix / "share/belay/belay.schema.json").read_text() == run(BUILD / "belay", "validate", "--schema")
     for kind in ("system", "user"):
         unit = (prefix / "lib/systemd" / kind / "belay-boot.service").read_text()
-        assert "ExecStart=-/usr/local/bin/belay --yes boot\n" in unit and "@" not in unit
+        assert "ExecStart=/usr/local/bin/belay --yes boot\n" in unit and "@" not in unit
     assert "removed 11 of 11 files" in run(ROOT / "tools/uninstall.py", BUILD, DESTDIR=str(tmp_path))
     assert files(tmp_path) == {"usr/local/bin/other"}
     assert [path for path in prefix.rglob("belay")] == []

@@ -116,6 +116,11 @@ static void armed(void *world, bool is_armed) {
         log_call(is_armed ? "A" : "a", "");
 }
 
+static void beyond_cancel(void *world) {
+        (void)world;
+        script.beyond_cancel++;
+}
+
 const Story story = {
         .kind = "test",
         .steps = steps,
@@ -123,6 +128,7 @@ const Story story = {
         .decide = decide,
         .end_leftovers = end_leftovers,
         .armed = armed,
+        .beyond_cancel = beyond_cancel,
 };
 
 /* -- running them ------------------------------------------------------------------------- */

@@ -34,7 +34,7 @@ typedef struct Script {
         bool decision_waits, decide_fails, leftovers_stay, huge_facts;
         bool again; /* a person lets a run that needs one go on */
         Str log; /* "+a" applied, "-a" undone, "?a" observed, "A" armed, "a" disarmed, "d" decided */
-        unsigned undone[STEPS_MAX];
+        unsigned undone[STEPS_MAX], beyond_cancel;
         RollbackCause cause;
         char *cause_step;
         Cancel cancel;

@@ -25,15 +25,21 @@ FLAGS = ["-std=gnu11", "-O1", "-D_GNU_SOURCE", "-DBELAY_FAULT_POINTS", "-Isrc", 
 LIMIT_S = 300
 
 BACKUP = ["src/base/*.c", "src/platform/*.c", "src/model/*.c", "src/client/sqlite*.c", "src/backup/*.c"]
+ENGINE = ["src/base/*.c", "src/platform/*.c", "src/model/*.c", "src/client/sqlite*.c", "src/journal/*.c",
+          "src/engine/*.c"]
+ENGINE_LIBRARIES = ["-ljansson", "-lsqlite3", "-lcrypto", "-lcmocka", "-lpthread"]
 BACKUP_LIBRARIES = ["-ljansson", "-lsqlite3", "-lzstd", "-lcrypto", "-lcmocka", "-lpthread"]
 
 # What each target is built of (globs in the tree), what it is linked with, what runs.
 TARGETS = {
-    "engine-sweep": (
-        ["src/base/*.c", "src/platform/*.c", "src/model/*.c", "src/journal/*.c", "src/engine/*.c",
-         "tests/lib/small_story.c", "tests/crash/test_engine_sweep.c"],
-        ["-ljansson", "-lcrypto", "-lcmocka", "-lpthread"],
-        ["test_singles"]),
+    "engine-sweep": (ENGINE + ["tests/lib/small_story.c", "tests/crash/test_engine_sweep.c"],
+                     ENGINE_LIBRARIES, ["test_singles"]),
+    "engine-faults": (ENGINE + ["tests/lib/engine_script.c", "tests/unit/engine/test_engine_faults.c"],
+                      ENGINE_LIBRARIES, []),
+    "power-engine": (ENGINE + ["tests/lib/small_story.c", "tests/lib/power.c",
+                               "tests/crash/test_power_engine.c"], ENGINE_LIBRARIES, []),
+    "power-restore": (BACKUP + ["tests/lib/power.c", "tests/crash/test_power_restore.c"],
+                      BACKUP_LIBRARIES, []),
     "backup-crash": (BACKUP + ["tests/contract/test_backup_crash.c"], BACKUP_LIBRARIES, ["death_before"]),
     "backup-edges": (BACKUP + ["tests/unit/backup/test_backup_edges.c"], BACKUP_LIBRARIES, []),
     "backup-retention": (BACKUP + ["tests/unit/backup/test_retention.c"], BACKUP_LIBRARIES, []),

@@ -1,6 +1,8 @@
 /* Retention against a model: what must be kept is recomputed the slow way, over random histories. */
 #include "fixture.h"
 
+#include "platform/fault.h"
+
 static unsigned seed = 20;
 static unsigned pick(unsigned n) { return (unsigned)rand_r(&seed) % n; }
 
@@ -160,12 +162,44 @@ static void an_error_deletes_nothing(void **state) {
         FAILS(ERR_IO, retention_run(f->store, "notes", &p, false, NULL, err));
 }
 
+/* A policy that is not followed, a removal that fails: said, and what was not reached stays. */
+static void what_cannot_be_followed(void **state) {
+        (void)state;
+        scoped(fixture_freep) Fixture *f = fixture_new();
+        scoped(strv_freep) Strv names = NULL;
+        BackupList list = {0};
+        fixture_add(f, CONTENT_PATH, "data", "data");
+        for (int i = 0; i < 2; i++) {
+                free(whole_backup(f));
+                clock_sleep_ms(5);
+        }
+        RetentionPolicy p = {.last = 0, .days = 0, .now_ms = clock_wall_ms()};
+        FAILS(ERR_REFUSED, retention_run(f->store, "notes", &p, false, &names, err));
+        p.last = 1;
+#ifdef BELAY_FAULT_POINTS
+        fault_set("*:fails:1:EIO");
+        FAILS(ERR_IO, retention_run(f->store, "notes", &p, false, &names, err));
+        fault_set(NULL);
+        assert_int_equal(strv_count(names), 0);
+#endif
+        OK(backup_list(f->store, "notes", &list, err));
+        assert_int_equal(list.n, 2);
+        char pinned_by_name[200];
+        snprintf(pinned_by_name, sizeof(pinned_by_name), "%s", list.items[1].name);
+        backup_list_done(&list);
+        char *pinned[] = {pinned_by_name, NULL};
+        p.pinned = pinned;
+        OK(retention_run(f->store, "notes", &p, false, &names, err));
+        assert_int_equal(strv_count(names), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_decision_is_the_models),
                 cmocka_unit_test(a_backup_from_the_future_stops_it),
                 cmocka_unit_test(old_ones_go_new_ones_stay),
                 cmocka_unit_test(an_error_deletes_nothing),
+                cmocka_unit_test(what_cannot_be_followed),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

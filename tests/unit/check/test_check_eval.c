@@ -56,8 +56,9 @@ static void while_it_starts(void **state) {
                 {"P", VERDICT_PENDING}, {"PP", VERDICT_PASS}, {"NNNNPP", VERDICT_PASS},
                 {"PFP", VERDICT_PASS}, {"PFFP", VERDICT_PENDING}, {"PNNPNNPNNP", VERDICT_PENDING},
                 {"FPP", VERDICT_PASS}, {"FFFF", VERDICT_PENDING}, {"FFFFF", VERDICT_FAIL},
-                {"FFFFPFFFF", VERDICT_PENDING}, {"FFNFFNF", VERDICT_FAIL},
-                {"FFEFFEF", VERDICT_FAIL}, {"NNNNNNNNNNNNNNNNNNNN", VERDICT_PENDING},
+                {"FFFFPFFFF", VERDICT_PENDING}, {"FEEEEEEEEEEEEEEEEEEEE", VERDICT_FAIL},
+                {"FFNFFNF", VERDICT_FAIL}, {"FFEFFEF", VERDICT_FAIL},
+                {"NNNNNNNNNNNNNNNNNNNN", VERDICT_PENDING},
                 {"NNNNNNNNNNNNNNNNNNNNN", VERDICT_FAIL}, /* at 2 s */
                 {"NNNNNNNNNNNNNNNNNNNPP", VERDICT_PASS}, /* right at the end is right */
                 {"EEEEEEEEEEEEEEEEEEEE", VERDICT_PENDING},
@@ -181,6 +182,9 @@ static void reasons(void **state) {
         eval_begin(&eval, &rule, 0);
         assert_int_equal(eval_verdict(&eval, 1500), VERDICT_FAIL);
         assert_string_equal(eval.reason, "not ready after 1.5 s: never asked");
+        eval_begin(&eval, &rule, 0);
+        eval_process_gone(&eval, 5, NULL);
+        assert_string_equal(eval.reason, "the process is gone");
         memset(huge, '%', sizeof(huge) - 1);
         for (int i = 0; i < 5; i++)
                 eval_answer(&eval, 0, ANSWER_FAIL, huge);

@@ -98,6 +98,8 @@ static const char *const possible[][TEXTS_MAX] = {
 static const char *const impossible[][TEXTS_MAX] = {
         {OWNER},
         {PLAN, PLAN},
+        {PLAN, OWNER, "DONE {'step':'gone','undo':false}"},
+        {"PLAN {'format':1,'steps':[{'name':''}]}"},
         {"PLAN {'format':1}"},
         {"PLAN {'format':1,'steps':[{'name':'a'},{'name':'a'}]}"},
         {"PLAN {'format':1,'steps':[{'title':'a'}]}"},

@@ -218,7 +218,7 @@ json_t *reasons_to_json(const ReasonList *list) {
         json_t *array = json_array();
         for (size_t i = 0; i < list->n; i++) {
                 const Reason *reason = &list->items[i];
-                const char *option = kinds[reason->code].option;
+                const char *option = reason_option(reason->code);
                 json_t *object = json_object();
                 js_set_str(object, "code", reason_code(reason->code));
                 js_set_bool(object, "hard", reason_is_hard(reason->code));

@@ -153,6 +153,11 @@ static void test_what_never_opens(void **unused) {
         Opening is = timetable_look(&table, seconds("2026-06-01"));
         assert_false(is.open);
         assert_int_equal(is.opens_at, INT64_MAX);
+        const WindowSpec no_day = {0, 0, 60, name};
+        const Timetable never = {&no_day, &utc, 1, NULL, NULL, 0};
+        is = timetable_look(&never, seconds("2026-06-01"));
+        assert_int_equal(is.opens_at, INT64_MAX);
+        assert_null(is.window);
 }
 
 static const char *const bad_rules[] = {"", "C", "CET", "CET-1CEST", "CET-1CEST,M3.5.0",
@@ -169,14 +174,18 @@ static void test_rules_that_are_none(void **unused) {
         }
 }
 
-/* Other forms of a rule's days: J60 is the 1st of March in every year, 59 the 29th of February in one. */
+/* Other forms of a rule's days: J and 60 is the 1st of March in every year, 59 the 29th of February in one. */
 static void test_days_of_rules(void **unused) {
         (void)unused;
         static const struct {
                 const char *rule, *before, *after;
         } days[] = {
-                {"AAA0BBB,J60/0,J300/0", "2028-02-29T23:59:59Z", "2028-03-01T00:00:00Z"},
-                {"AAA0BBB,J60/0,J300/0", "2027-02-28T23:59:59Z", "2027-03-01T00:00:00Z"},
+                {"AAA0BBB,J"
+                 "60/0,J300/0",
+                        "2028-02-29T23:59:59Z", "2028-03-01T00:00:00Z"},
+                {"AAA0BBB,J"
+                 "60/0,J300/0",
+                        "2027-02-28T23:59:59Z", "2027-03-01T00:00:00Z"},
                 {"AAA0BBB,59/0,300/0", "2028-02-28T23:59:59Z", "2028-02-29T00:00:00Z"},
                 {"AAA0BBB,M3.1.1/-1,J300/0", "2027-02-28T22:59:59Z", "2027-02-28T23:00:00Z"},
                 {"AAA0BBB-2:30,M3.1.1/0:00:05,J300/0", "2027-03-01T00:00:04Z",

@@ -65,7 +65,8 @@ static bool ask_command(const World *world, const Looking *looking, char **ret_w
                 .mark = world->mark,
                 .cancel = world->cancel};
         scoped(child_result_done) ChildResult result = {0};
-        return child_run(&child, &result, err) && judge(&result, looking, words[0], ret_why, err);
+        return child_run(&child, &result, err) &&
+               judge(&result, looking, busy->command[0], ret_why, err);
 }
 
 /* ---- by a file ---- */

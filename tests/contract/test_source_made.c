@@ -290,6 +290,22 @@ static void a_link_that_leads_elsewhere_is_drift(void **state) {
         assert_true(leads_to(w, "current", "somewhere"));
 }
 
+static void a_moved_directory_says_how_it_is_mended(void **state) {
+        World *w = *state;
+        scoped(release_done) Release two = resolve(w, "1.1.0");
+        go_to(w, &two);
+        scoped(free_str) char *moved = path_join(w->dir, "moved");
+        assert_int_equal(rename(w->work, moved), 0);
+        str_replace_owned(&w->service.git.directory, str_copy(moved));
+        scoped(err_clear) Err err = {0};
+        scoped(release_done) Release is = {0};
+        assert_false(w->source->installed(&w->at, &is, &err));
+        assert_non_null(strstr(err.hint, "git worktree repair"));
+        GIT(moved, "worktree", "repair", "releases/1.1.0");
+        assert_true(w->source->installed(&w->at, &is, NULL));
+        assert_string_equal(is.version, "1.1.0");
+}
+
 static void releases_need_their_place(void **state) {
         World *w = *state;
         scoped(release_done) Release two = resolve(w, "1.1.0");
@@ -322,6 +338,7 @@ int main(void) {
                 RELEASES(releases_are_made_and_switched),
                 RELEASES(a_moved_tag_gets_another_directory),
                 RELEASES(a_link_that_leads_elsewhere_is_drift),
+                RELEASES(a_moved_directory_says_how_it_is_mended),
                 RELEASES(releases_need_their_place),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

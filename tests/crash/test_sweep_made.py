@@ -5,7 +5,7 @@ import pytest
 
 import crashlib
 from belaytest import LONG
-from crashlib import ROLLBACK, SEED, UPDATE
+from crashlib import FAILS, ROLLBACK, SEED, UPDATE
 from madelib import MadeSite, ReleasesSite
 
 SECONDS = 20
@@ -40,6 +40,13 @@ def sweep(scenario, seconds, least):
 def test_a_death_at_every_point(scenario):
     ends = sweep(scenario, None if LONG else SECONDS, 20)
     assert ends >= {"succeeded", "aborted"}, "not all phases were hit"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [MadeSite, ReleasesSite])
+def test_a_death_at_every_point_of_one_that_fails(kind):
+    scenario = dataclasses.replace(FAILS, name=f"failing update of a {kind.__name__}", kind=kind)
+    assert sweep(scenario, None, 20) >= {"rolled_back", "aborted"}
 
 
 @pytest.mark.long

@@ -113,9 +113,15 @@ static bool find_dirs(Repo *repo, Err *err) {
                 scoped(free_str) char *target = path_join(repo->work, link + strlen("gitdir: "));
                 repo->dir = file_real(target);
         }
-        if (!repo->dir || !has(repo->dir, "HEAD"))
-                return err_fail(err, ERR_REFUSED,
-                        "'%s' is not a git repository any more: it has no HEAD", dot);
+        if (!repo->dir || !has(repo->dir, "HEAD")) {
+                err_fail(err, ERR_REFUSED, "'%s' is not a git repository any more: it has no HEAD",
+                        dot);
+                return link ? err_hint(err,
+                                      "It leads to where the repository was: when its directory "
+                                      "was moved, run git worktree repair '%s' there.",
+                                      repo->work)
+                            : false;
+        }
         if (!small_file(repo->dir, "commondir", &common, err))
                 return false;
         scoped(free_str) char *path = path_join(repo->dir, common ? common : ".");

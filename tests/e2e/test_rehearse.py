@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from belaytest import SERVICE, Release, git, processes_of, wait_until
+import crashlib
+from belaytest import SERVICE, Release, Site, git, processes_of, wait_until
 
 MIGRATION = "ALTER TABLE row ADD COLUMN note TEXT;\nUPDATE row SET note = 'migrated';\n"
 ALWAYS = {"rehearse": "always"}
@@ -22,6 +23,26 @@ def scripts(run_with="sh"):
 def releases(migration=MIGRATION, behaviour="", **files):
     return [Release("1.0.0"), Release("1.1.0", behaviour=behaviour, files=files,
                                       migrations={"01_note.sql": migration} if migration else {})]
+
+
+@pytest.fixture(scope="module")
+def disk():
+    """In memory, where one may be mounted."""
+    with crashlib.mounted("1g") as directory:
+        yield directory
+
+
+@pytest.fixture
+def make_site(disk):
+    sites = []
+
+    def make(versions, base=disk, **more):
+        sites.append(Site(versions, base=base, **more))
+        return sites[-1]
+
+    yield make
+    for site in sites:
+        site.close()
 
 
 @pytest.fixture
@@ -64,7 +85,7 @@ def nothing_left(site):
     wait_until(lambda: not site.run_processes(), 3, what=f"the end of {site.run_processes()}")
     assert site.leftovers() == []
     with open("/proc/self/mounts", encoding="utf-8") as mounts:
-        assert not [line for line in mounts if line.startswith("overlay") and str(site.dir) in line]
+        assert not [line for line in mounts if line.startswith("overlay ") and str(site.dir) in line]
 
 
 def assert_untouched(site, before):
@@ -262,7 +283,6 @@ def test_without_a_backup_there_is_no_copy(make_site):
 
 
 def test_no_room_for_a_copy(make_site):
-    import crashlib
     with crashlib.mounted("40m") as small:
         if small is None:
             pytest.fail("this test mounts a small disk, and may not")
@@ -313,7 +333,7 @@ def test_without_root(make_site):
     """Namespaces of the user's own do the same."""
     if os.geteuid() != 0:
         pytest.skip("becomes another user")
-    site = make_site(releases(), manifest=ALWAYS)
+    site = make_site(releases(), base=None, manifest=ALWAYS)
     site.dir.chmod(0o755)
     subprocess.run(["chown", "-R", "nobody:nogroup", str(site.dir)], check=True)
     nobody = {"user": 65534, "group": 65534, "extra_groups": []}

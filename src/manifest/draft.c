@@ -183,14 +183,15 @@ static void write_runtime(const Draft *draft, Str *out) {
 static void write_source(const Draft *draft, Str *out) {
         str_add(out, "\nsource:\n");
         because(out, 2, draft->source_why);
-        bool here = !draft->checkout || strcmp(draft->checkout, ".") == 0;
+        /* Where nothing else is said, the checkout is the directory of the runtime. */
+        bool here = !draft->directory && (!draft->checkout || strcmp(draft->checkout, ".") == 0);
         if (here && !draft->remote && !draft->branch && !draft->artifacts) {
                 str_add(out, "  git: {}\n");
                 return;
         }
         str_add(out, "  git:\n");
         if (!here)
-                key(out, 4, "directory", draft->checkout);
+                key(out, 4, "directory", draft->checkout ? draft->checkout : ".");
         if (draft->remote)
                 key(out, 4, "remote", draft->remote);
         if (draft->branch)

@@ -114,6 +114,10 @@ bool adopt_running(const World *world, Adopted *ret, Err *err) {
                 !note_migrations(world, &adopted, err) ||
                 !world->runtime->adopt(&world->runtime_at, &request, &foreign, err))
                 return false;
-        *ret = (Adopted){true, foreign.main, TAKE(foreign.output), adopted.migrations};
+        adopted.done = true;
+        adopted.main = foreign.main;
+        adopted.output = TAKE(foreign.output);
+        *ret = adopted;
+        adopted = (Adopted){0};
         return true;
 }

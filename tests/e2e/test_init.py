@@ -127,6 +127,7 @@ def test_a_repository_of_several_parts(make_project):
     project.belay("init")
     manifest = project.manifest()
     assert manifest["runtime"]["process"]["directory"] == "server"
+    assert manifest["source"]["git"]["directory"] == "."
     assert "tools, web" in project.comments()
     assert manifest["backup"]["contents"] == [{"path": "server/data"}]
     # From the part itself the checkout is above.

@@ -57,7 +57,7 @@ static bool read_tags(const Repo *repo, SourceLook *ret, Err *err) {
         return true;
 }
 
-/* "<old> <new> Name <mail> 1700000000 +0000\tcheckout: ..."; gitformat, "reflog". 0: unknown. */
+/* "<old> <new> Name <mail> 1700000000 +0000", a tab, "checkout: ..."; gitformat, "reflog". 0: unknown. */
 static int64_t moved_at(const Repo *repo) {
         scoped(free_str) char *path = path_join(repo->dir, "logs/HEAD");
         scoped(free_str) char *text = NULL;

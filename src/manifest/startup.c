@@ -94,7 +94,8 @@ static bool can_be_written(const Startup *start) {
                 if (strcmp(printable, *word) != 0)
                         return false;
         }
-        return start->command && start->command[0][0] && start->command[0][0] != '-';
+        const char *program = start->command ? start->command[0] : NULL;
+        return program && program[0] && program[0] != '-';
 }
 
 static void note_other(Startup *start, const char *name, const Startup *other) {

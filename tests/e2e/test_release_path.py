@@ -117,7 +117,7 @@ def test_killed_between_two_runs(way_site, tmp_path):
     site.ok("update", SERVICE, "2.1.0", "--accept-breaking", env={"BELAY_FAULT_TRACE": tmp_path / "trace"})
     points = points_after_end(tmp_path / "trace")
     assert len(points) >= 3, (tmp_path / "trace").read_text()
-    tries = [("resume --all", points[0]), ("cancel", points[-1])]
+    tries = [("resume --all", points[0]), ("cancel", points[-1]), ("rollback", points[0])]
     for word, point in tries + [("resume", point) for point in points if LONG]:
         site.reset()
         site.start()
@@ -126,7 +126,8 @@ def test_killed_between_two_runs(way_site, tmp_path):
         assert "the rest of the way to 2.1.0 is still to go" in result.err and site.version() == "1.6.0"
         assert "the way to 2.1.0 has come as far as 1.6.0" in site.ok("status").out
         site.ok(*word.split())
-        assert site.version() == ("1.6.0" if word == "cancel" else "2.1.0")
+        assert site.version() == {"cancel": "1.6.0", "rollback": "1.2.0"}.get(word, "2.1.0")
+        assert "2.1.0" not in site.ok("resume", "1").out or word == "cancel"     # it has ended, and that is all
         assert "nothing to resume" in site.ok("resume").out and "has come as far" not in site.ok("status").out
         site.kill_all()
 

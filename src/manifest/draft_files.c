@@ -167,10 +167,10 @@ static void migration_add(Draft *draft, const Shape *shape, size_t n, const char
                 .run_with = str_copy(shape->run_with),
                 .database = shape->kind == MIGRATION_SQL ? str_copy(database) : NULL,
                 .why = str_format(
-                        "%zu file%s of the project are named so. Each is run once, in the "
+                        "%zu file%s named so. Each is run once, in the "
                         "order of the names, while the service is stopped. Those that were "
                         "run by hand already: see `belay migrate status`.",
-                        n, n == 1 ? "" : "s"),
+                        n, n == 1 ? " is" : "s are"),
         };
         PUSH(draft->migrations, draft->n_migrations, migration);
 }

@@ -1,6 +1,7 @@
 """A service that runs already is taken over as it is: exactly that one, and never another."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -214,3 +215,33 @@ def test_one_that_is_not_well_is_not_taken_over(project):
     assert hand.poll() is None
     assert not [p for p in processes_of(project.dir) if " keeper " in p.command]
     assert isinstance(hand, subprocess.Popen) and hand.send_signal(signal.SIGTERM) is None
+
+
+# -- whatever dies meanwhile
+
+@pytest.mark.long
+@pytest.mark.parametrize("role", ["command", "keeper"])
+def test_a_death_at_any_point_leaves_it_running_and_the_next_start_takes_it_over(project, role):
+    hand = project.serve(*COMMAND, **project.environment_of)
+    known(project)
+    text = (project.app / "belay.yaml").read_text()
+    (project.app / "belay.yaml").write_text(text.replace("      json:", "      interval: 20ms\n      json:"))
+    before = {p.pid for p in processes_of(project.dir)}
+    trace = project.dir / "trace"
+    for n in range(1, 200):
+        trace.unlink(missing_ok=True)
+        project.belay("start", "shop", code=None, BELAY_FAULT=f"{role}:die:{n}", BELAY_FAULT_TRACE=str(trace))
+        points = [line for line in trace.read_text().splitlines() if line.startswith(role)]
+        assert hand.poll() is None, f"point {n} ended the service"
+        now = start(project)
+        assert (now["pid"], now["running"], now["adopted"]) == (hand.pid, True, True), f"point {n}"
+        if len(points) < n:
+            break
+        for process in processes_of(project.dir):
+            if process.pid not in before:
+                process.kill()
+        wait_until(lambda: {p.pid for p in processes_of(project.dir)} <= before, what="the end of the keeper")
+        shutil.rmtree(project.dir / "state")
+    assert n > 2, "no point was passed"
+    project.belay("stop", "shop")
+    assert hand.wait(timeout=10) is not None

@@ -75,11 +75,12 @@ class Project:
                     "BELAY_CONFIG": str(self.dir / "config")})
         return env
 
-    def belay(self, *args, cwd=None, code=0):
-        done = subprocess.run([str(BELAY), *map(str, args)], cwd=cwd or self.app, env=self.environment(),
+    def belay(self, *args, cwd=None, code=0, **environment):
+        done = subprocess.run([str(BELAY), *map(str, args)], cwd=cwd or self.app,
+                              env={**self.environment(), **environment},
                               stdin=subprocess.DEVNULL, text=True, errors="replace", capture_output=True,
                               timeout=60, check=False)
-        assert done.returncode == code, f"belay {' '.join(map(str, args))}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert code in (None, done.returncode), f"belay {' '.join(map(str, args))}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
     def run(self, *command, cwd=None, **environment):

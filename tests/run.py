@@ -60,6 +60,7 @@ SUITES = [
     ("helpers", 1, "pytest", ["helpers/test_*.py"], False, False),
     ("e2e", 6, "pytest", ["e2e/test_*.py"], False, False),
     ("sweep", 6, "pytest", ["crash/test_sweep*.py"], False, False),
+    ("sweep-made", 2, "pytest", ["crash/test_made*.py"], False, False),
     ("kills", 5, "pytest", ["crash/test_kill*.py"], False, False),
     ("boot", 4, "pytest", ["boot/test_*.py"], False, False),
     ("faults", 4, "pytest", ["crash/test_fault*.py"], False, False),

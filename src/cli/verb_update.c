@@ -43,8 +43,9 @@ static bool read_options(const App *app, Options *ret, Err *err) {
                 .restore = has(app, OPT_RESTORE),
         };
         const char *wait = app->opt[OPT_WAIT_LOCK], *at = app->opt[OPT_AT];
-        if (at && ret->in_window)
-                return err_fail(err, ERR_USAGE, "--at and --in-window contradict each other");
+        if (ret->in_window && (at || ret->any_time))
+                return err_fail(err, ERR_USAGE, "--in-window and %s contradict each other",
+                        at ? "--at" : "--any-time");
         if (at && !parse_when("--at", at, &ret->at_ms, err))
                 return false;
         if (!wait || duration_parse(wait, &ret->wait_lock_ms))

@@ -211,7 +211,7 @@ def test_a_runner_that_dies_while_it_waits_has_changed_nothing(site):
 
 
 @pytest.mark.parametrize("args", [("--at", "2020-01-01"), ("--at", "25:00"), ("--at", "soon"), ("--at", "2026-02-30 01:00"),
-                                  ("--at", "2h", "--in-window"), ("--at", "")])
+                                  ("--at", "2h", "--in-window"), ("--any-time", "--in-window"), ("--at", "")])
 def test_times_that_are_none(site, args):
     assert site.belay("update", SERVICE, *args).code == 2
     assert site.runs() == []

@@ -316,7 +316,7 @@ def test_releases_from_a_plain_checkout_on(make_site):
     # The service's directory stays where it is when the link moves, also through a restart by its keeper.
     server, = site.servers()
     os.kill(server.pid, 9)
-    wait_until(lambda: site.servers() and site.servers()[0].pid != server.pid, what="a restart")
+    wait_until(lambda: any(s.pid != server.pid for s in site.servers()), what="a restart")
     wait_until(site.health, what="a healthy service")
     assert cwd_of(site) == str(release)
     assert "1.1.0" in site.ok("status", SERVICE).out

@@ -115,7 +115,7 @@ def test_what_differs_is_another_service(project, what):
     known_port = project.port
     (project.app / ".env").write_text(f"PORT={known_port}\n")
     known(project)
-    elsewhere = project.dir / "elsewhere"
+    elsewhere = project.app / "elsewhere"    # below it: only the directory itself is meant
     elsewhere.mkdir()
     (elsewhere / "srv.py").write_text(SERVER % {"port": known_port})
     (elsewhere / "VERSION").write_text("1.0.0\n")

@@ -193,7 +193,7 @@ static void describe_back(const Drive *drive, const Back *back, json_t *payload)
                 js_set_str(payload, "step", drive->run->steps[*back->step].name);
                 js_set_str(payload, "instance", drive->run->steps[*back->step].instance);
         }
-        if (back->why && back->why->code != ERR_NONE)
+        if (back->why->code != ERR_NONE)
                 js_set(payload, "error", error_to_json(back->why));
 }
 
@@ -212,7 +212,7 @@ bool drive_go_back(
         const Back back = {.cause = cause, .step = step, .why = why};
         if (!drive->run->armed) {
                 drive->abort = true;
-                if (why && drive->why.code == ERR_NONE)
+                if (drive->why.code == ERR_NONE)
                         err_fail(&drive->why, why->code, "%s", why->message);
                 return true;
         }

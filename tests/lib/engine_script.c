@@ -46,6 +46,10 @@ bool apply(StepContext *context, Err *err) {
         check_journal_is_ahead(context);
         assert_string_equal(js_str(context->facts, "of"), context->step);
         js_set_str(context->observed, "saw", context->step);
+        if (script.huge_result) {
+                scoped(free_str) char *huge = str_format("%0*d", LIMIT_JOURNAL_RECORD, 0);
+                js_set_str(context->observed, "huge", huge);
+        }
         if (script.cancel_in[i])
                 script.cancel.requested = script.cancel_in[i];
         return result(script.apply[i], "applying", context, err);
@@ -68,6 +72,10 @@ static bool observe(StepContext *context, StepTruth *ret, Err *err) {
         if (script.truth[index_of(context)] == TRUTH_UNKNOWN)
                 return err_fail(err, ERR_REMOTE, "the registry does not answer");
         *ret = script.truth[index_of(context)];
+        if (script.drift_says && *ret == TRUTH_DRIFT) {
+                err_fail(err, ERR_DRIFT, "the file has another sum");
+                err_hint(err, "Look at the file.");
+        }
         return true;
 }
 

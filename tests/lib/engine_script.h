@@ -31,7 +31,7 @@ typedef struct Script {
         unsigned undo_fails_times[STEPS_MAX]; /* 0: always, when `undo` is set */
         StepTruth truth[STEPS_MAX];
         int cancel_in[STEPS_MAX]; /* Cancel.requested is set while it applies */
-        bool decision_waits, decide_fails, leftovers_stay, huge_facts;
+        bool decision_waits, decide_fails, leftovers_stay, huge_facts, huge_result, drift_says;
         bool again; /* a person lets a run that needs one go on */
         Str log; /* "+a" applied, "-a" undone, "?a" observed, "A" armed, "a" disarmed, "d" decided */
         unsigned undone[STEPS_MAX], beyond_cancel;

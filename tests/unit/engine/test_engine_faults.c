@@ -265,6 +265,83 @@ static void test_half_of_it(void **state) {
         }
 }
 
+static void test_drift_says_what_and_what_to_do(void **state) {
+        (void)state;
+        script.truth[C] = TRUTH_DRIFT;
+        script.drift_says = true;
+        scoped(ran_done) Ran ran =
+                RECOVER(WISH_FINISH, PLAN, OWNER, DID("a"), "ARM {}", DID("b"), INTENT("c"));
+        assert_int_equal(ran.end, RUN_NEEDS_PERSON);
+        assert_non_null(strstr(ran.failure.message, "another sum"));
+        assert_string_equal(ran.failure.hint, "Look at the file.");
+}
+
+static void test_a_result_that_is_too_big_is_left_out(void **state) {
+        (void)state;
+        script.huge_result = true;
+        scoped(ran_done) Ran ran = run_new();
+        assert_int_equal(ran.end, RUN_SUCCEEDED);
+        const Record *done = last_of(&ran, RECORD_DONE);
+        assert_true(js_bool(js_get(done->payload, "observed"), "left_out", false));
+}
+
+/* Journals of other times: an error without words, a COMMIT without ARM, a wait that says nothing. */
+static void test_words_that_are_missing(void **state) {
+        {
+                scoped(ran_done) Ran ran = RECOVER(WISH_FINISH, VERIFIED, DID("w"), "COMMIT {}",
+                        INTENT("f"), "FAILED {'step':'f','undo':false,'error':{'code':'tool'}}");
+                assert_int_equal(ran.end, RUN_SUCCEEDED);
+                assert_int_equal(ran.exit_status, 9);
+                assert_string_equal(ran.unfinished[0], "f: ");
+        }
+        fresh(state);
+        {
+                scoped(ran_done) Ran ran =
+                        RECOVER(WISH_FINISH, VERIFIED, "WAIT {'for':'decision','step':'w'}");
+                assert_int_equal(ran.end, RUN_OPEN);
+                assert_int_equal(ran.exit_status, 8);
+                assert_string_equal(ran.failure.message, "a person must decide");
+        }
+        fresh(state);
+        {
+                scoped(ran_done) Ran ran = RECOVER(WISH_FINISH, VERIFIED,
+                        "FAILED {'step':'w','undo':false,'began':false,'error':{'code':'tool'}}");
+                assert_int_equal(ran.end, RUN_ROLLED_BACK);
+        }
+}
+
+static void test_begun_without_an_owner(void **state) {
+        (void)state;
+        scoped(ran_done) Ran ran = go((const char *const[]){PLAN, INTENT("a"), NULL}, NULL);
+        assert_false(ran.whole);
+        assert_int_equal(ran.err.code, ERR_BUG);
+}
+
+/* A story of the least: it decides nothing, has no leftovers, and nobody is told or cancels. */
+static void test_a_story_of_the_least(void **state) {
+        static const Story least = {.kind = "test", .steps = steps, .n_steps = STEPS_MAX};
+        for (int recovers = 0; recovers < 2; recovers++) {
+                fresh(state);
+                script.apply[V] = ERR_ANSWER_NO;
+                scoped(record_list_done) RecordList list = {0};
+                scoped(run_state_done) RunState run = {0};
+                scoped(journal_freep) Journal *journal =
+                        recovers ? write_journal((const char *const[]){PLAN, OWNER, DID("a"),
+                                           "ARM {}", DID("b"), DID("c"), NULL})
+                                 : write_journal((const char *const[]){PLAN, NULL});
+                assert_true(
+                        journal_read(journal_path, &list, NULL) && run_state_of(&list, &run, NULL));
+                Engine engine = {
+                        .story = &least, .journal = journal, .run = &run, .pauses = &no_pauses};
+                scoped(run_outcome_done) RunOutcome outcome = {0};
+                scoped(err_clear) Err err = {0};
+                bool whole = recovers ? engine_recover(&engine, WISH_FINISH, &outcome, &err)
+                                      : engine_run(&engine, &outcome, &err);
+                assert_true(whole);
+                assert_int_equal(outcome.end, RUN_ROLLED_BACK);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
 #ifdef BELAY_FAULT_POINTS
@@ -278,6 +355,11 @@ int main(void) {
                 TEST(a_wait_for_a_step_that_is_not_there),
                 TEST(wishes_that_come_too_late),
                 TEST(half_of_it),
+                TEST(drift_says_what_and_what_to_do),
+                TEST(a_result_that_is_too_big_is_left_out),
+                TEST(words_that_are_missing),
+                TEST(begun_without_an_owner),
+                TEST(a_story_of_the_least),
         };
         return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

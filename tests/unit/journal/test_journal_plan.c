@@ -1,12 +1,15 @@
 /* The plan alone, of a journal that cannot be read as a whole; names that are no journal; what is too much. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,6 +26,26 @@ static char dir[] = "/dev/shm/belay-plan-XXXXXX";
 static char *path;
 
 static json_t *plan(void) { return json_pack("{s:i, s:s}", "format", 1, "service", "notes"); }
+
+/* How the next read of a file goes: the linker prefers these to the C library's. */
+static enum { READS, IS_INTERRUPTED, FAILS_AT_ONCE, ENDS_EARLY } reading;
+
+ssize_t pread64(int fd, void *buffer, size_t n, off64_t at);
+ssize_t __pread64_chk(int fd, void *buffer, size_t n, off64_t at, size_t room);
+
+ssize_t pread64(int fd, void *buffer, size_t n, off64_t at) {
+        int how = (int)reading;
+        reading = READS;
+        if (how == ENDS_EARLY)
+                return 0;
+        errno = how == IS_INTERRUPTED ? EINTR : EIO;
+        return how == READS ? (ssize_t)syscall(SYS_pread64, fd, buffer, n, at) : -1;
+}
+
+ssize_t __pread64_chk(int fd, void *buffer, size_t n, off64_t at, size_t room) {
+        (void)room;
+        return pread64(fd, buffer, n, at);
+}
 
 static int make_dir(void **state) {
         (void)state;
@@ -140,6 +163,27 @@ static void a_journal_that_is_full(void **state) {
         assert_int_equal(list.n, n);
 }
 
+static void reads_that_do_not_go_well(void **state) {
+        (void)state;
+        journal_close(begin());
+        static const struct {
+                int how;
+                bool read;
+                size_t n;
+        } cases[] = {{IS_INTERRUPTED, true, 1}, {ENDS_EARLY, true, 0}, {FAILS_AT_ONCE, false, 0}};
+        for (size_t i = 0; i < COUNT_OF(cases); i++) {
+                scoped(record_list_done) RecordList list = {0};
+                scoped(err_clear) Err err = {0};
+                reading = (unsigned)cases[i].how;
+                assert_int_equal(journal_read(path, &list, &err), cases[i].read);
+                assert_int_equal(list.n, cases[i].n);
+                assert_int_equal(err.code, cases[i].read ? ERR_NONE : ERR_IO);
+        }
+        Record record = {0};
+        reading = FAILS_AT_ONCE;
+        assert_false(journal_read_plan(path, &record, NULL));
+}
+
 #ifdef BELAY_FAULT_POINTS
 
 /* Making, opening with a torn tail: each fails at every point, and what was whole before stays so. */
@@ -190,6 +234,7 @@ int main(void) {
                 cmocka_unit_test_setup(names_that_are_no_journal, fresh),
                 cmocka_unit_test_setup(a_payload_that_is_no_object, fresh),
                 cmocka_unit_test_setup(a_journal_that_is_full, fresh),
+                cmocka_unit_test_setup(reads_that_do_not_go_well, fresh),
 #ifdef BELAY_FAULT_POINTS
                 cmocka_unit_test_setup(every_point_fails, fresh),
 #endif

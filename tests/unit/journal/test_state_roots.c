@@ -99,6 +99,24 @@ static void a_user_without_a_home(void **state) {
         }
 }
 
+static void a_directory_of_somebody_else(void **state) {
+        (void)state;
+        scoped(err_clear) Err err = {0};
+        scoped(free_str) char *root = path_join(dir, "foreign");
+        scoped(free_str) char *runs = path_join(root, "runs");
+        unsigned run = 0;
+        if (!is_root)
+                return; /* whoever cannot become another has none */
+        assert_int_equal(seteuid(0), 0);
+        assert_true(dir_make(runs, NULL));
+        assert_int_equal(chmod(root, 0755), 0);
+        assert_int_equal(chmod(runs, 0755), 0);
+        assert_int_equal(seteuid(54321), 0);
+        assert_false(state_new_run(&(State){.root = root}, &run, &err));
+        assert_int_equal(err.code, ERR_IO);
+        assert_int_equal(run, 0);
+}
+
 static void what_root_has(void **state) {
         (void)state;
         State found = {0};
@@ -189,6 +207,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(places_of_a_user, as_user, as_before),
                 cmocka_unit_test_setup_teardown(a_user_without_a_home, as_user, as_before),
+                cmocka_unit_test_setup_teardown(a_directory_of_somebody_else, as_user, as_before),
                 cmocka_unit_test(what_root_has),
                 cmocka_unit_test(what_cannot_be_one),
                 cmocka_unit_test(too_much_to_keep),

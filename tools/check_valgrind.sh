@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export BELAY_VALGRIND=1
-options=(-q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect
+options=(-q --error-exitcode=99 --leak-check=full "--errors-for-leak-kinds=definite,indirect"
         --track-fds=no --child-silent-after-fork=yes --fair-sched=no)
 sample=(base-test_err base-test_str base-test_version base-test_edges journal-test_record journal-test_run_state
         engine-test_next engine-test_engine manifest-test_manifest manifest-test_bad_manifest
@@ -25,6 +25,7 @@ programs() {
 }
 
 mapfile -t found < <(programs "${1:-sample}")
+# shellcheck disable=SC2016  # the inner shell expands it
 printf '%s\0' "${found[@]}" | xargs -0 -P"$(nproc)" -I{} bash -c '
         program=$1
         shift

@@ -70,7 +70,7 @@ SUITES = [
     ("sweep", 6, "pytest", ["crash/test_sweep*.py"], False, False),
     ("sweep-made", 2, "pytest", ["crash/test_made*.py"], False, False),
     ("kills", 5, "pytest", ["crash/test_kill*.py"], False, False),
-    ("boot", 4, "pytest", ["boot/test_*.py"], False, False),
+    ("boot", 5, "pytest", ["boot/test_*.py"], False, False),
     ("faults", 4, "pytest", ["crash/test_fault*.py"], False, False),
 ]
 # What takes longer than the rest of `make check` together: sweeps within contract suites.

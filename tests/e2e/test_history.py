@@ -243,19 +243,19 @@ def test_current_state_is_complete(history):
 
 def test_status_says_that_the_keeper_gave_up(make_site):
     """Its pauses add up to a minute: the record of a keeper that has tried often enough is written here."""
-    site = make_site([Release("1.0.0"), Release("1.1.0", behaviour="slow-start:3")])
+    site = make_site([Release("1.0.0"), Release("1.1.0", behaviour="slow-start:60")],
+                     manifest={"start": {"timeout": "90s"}})
     site.start()
     update = site.belay_start("update", SERVICE, "v1.1.0")
     wait_until(lambda: site.runs() and any(kind == "ARM" for kind, _ in site.journal()), what="ARM")
-    # The runner first: it would have a dead keeper replaced. The keeper waits 2 s before it does anything.
-    for word in (" runner", " keeper"):
-        for process in site.processes():
-            if word in process.command:
-                process.kill()
+    # One look, and the runner first: it would have a dead keeper replaced. The keeper waits 2 s before it does anything.
+    for process in sorted((p for p in site.processes() if " keeper" in p.command or " runner" in p.command),
+                          key=lambda p: " keeper" in p.command):
+        process.kill()
     update.communicate(timeout=30)
     path = next(site.state.glob("services/notes/keeper*.json"))
     record = json.loads(path.read_text())
-    assert record["guard"]["run"] == 1
+    assert record.get("guard", {}).get("run") == 1, (record, site.journal()[-4:], [p.command for p in site.processes()])
     record["guard"]["attempts"] = 5
     path.write_text(json.dumps(record))
     said = site.ok("status").out
@@ -264,6 +264,6 @@ def test_status_says_that_the_keeper_gave_up(make_site):
     record["guard"]["attempts"] = 4
     path.write_text(json.dumps(record))
     assert "gave up" not in site.ok("status").out
-    assert site.belay("resume", "1").code in (0, 3)
+    assert site.belay("cancel", "1").code == 3
     assert "is open" not in site.ok("status").out
-    site.assert_whole(one_of=["1.0.0", "1.1.0"])
+    site.assert_whole(version="1.0.0")

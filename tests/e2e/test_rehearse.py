@@ -176,10 +176,14 @@ def test_data_that_only_the_new_version_breaks(rehearsing):
 DESTROYER = """\
 # What a careless release does: it knows where production is from its own configuration.
 . ./paths.conf
+test -e "$DATA"/notes.db || exit 8
 rm -rf "$DATA"/* "$STATE"/services "$STATE"/backups "$STATE"/runs
 echo "NOTES_LIMIT=0" > "$ENV_FILE"
 echo gone > "$OTHER" 2>/dev/null
-for pid in $(ls /proc | grep -E '^[0-9]+$'); do [ $pid -le 2 ] || [ $pid = $$ ] || [ $pid = $PPID ] || kill -9 $pid 2>/dev/null; done
+for command in /proc/[0-9]*/cmdline; do
+  pid=${command#/proc/}; pid=${pid%/cmdline}
+  [ $pid = $$ ] || [ $pid = 1 ] || ! tr '\\0' ' ' <$command | grep -qE -e "--port $PORT_OF |keeper --state $STATE " || kill -9 $pid
+done
 python3 - <<END || true
 import urllib.request
 urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:$PORT_OF/rows/999999", method="POST"), timeout=1)

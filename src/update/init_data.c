@@ -92,7 +92,18 @@ static int by_text(const void *a, const void *b) {
 }
 
 /* Right below the service's directory; links are not followed. */
-static Strv untracked(const Init *init, Service *service) {
+/* A backup that cannot read it would fail at each update. */
+static bool may_be_read(Init *init, int dir, const char *name) {
+        if (faccessat(dir, name, R_OK, AT_EACCESS) == 0)
+                return true;
+        scoped(free_str) char *shown = str_printable(name, false);
+        strv_addf(&init->draft.notes,
+                "'%s' is not in git and may not be read by this user: it is NOT in the backup.",
+                shown);
+        return false;
+}
+
+static Strv untracked(Init *init, Service *service) {
         scoped(dir_close) DIR *dir = opendir(init->place);
         Strv found = NULL;
         /* Without a list of what is tracked all of the program would be data. */
@@ -105,7 +116,7 @@ static Strv untracked(const Init *init, Service *service) {
                         is_program(init, entry->d_name, &st))
                         continue;
                 scoped(free_str) char *path = path_join(init->place, entry->d_name);
-                if (may_be_content(service, path))
+                if (may_be_content(service, path) && may_be_read(init, dirfd(dir), entry->d_name))
                         strv_push(&found, TAKE(path));
         }
         if (found)

@@ -4,10 +4,11 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
 
 import pytest
 
-from belaytest import git
+from belaytest import BELAY, git
 from projects import SERVER
 
 # Each: the files; the command and its reason that are expected in the manifest.
@@ -242,3 +243,22 @@ def test_a_name_that_is_taken_gets_a_number(make_project):
     git(project.dir, "clone", "-q", str(project.upstream), str(other))
     project.belay("init", other)
     assert project.manifest(other)["service"] == "shop-2"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root makes what another user may not read")
+def test_what_may_not_be_read_is_named_and_left_out(make_project):
+    project = make_project(SHAPES["procfile"][0])
+    (project.app / "theirs").mkdir(mode=0o700)
+    (project.app / "own").mkdir()
+    for name in ("belay", "belay-exec"):    # the build may lie where nobody else gets to
+        shutil.copy(BELAY.parent / name, project.dir / name)
+    for path in [project.dir, *project.dir.rglob("*")]:
+        if path.name != "theirs":
+            os.lchown(path, 65534, 65534)
+    done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", str(project.dir / "belay"),
+                           "init"],
+                          cwd=project.app, env=project.environment(), text=True, capture_output=True, timeout=60,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    assert project.manifest()["backup"]["contents"] == [{"path": "own"}]
+    assert "'theirs' is not in git and may not be read" in project.comments()

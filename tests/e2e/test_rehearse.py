@@ -89,6 +89,8 @@ def nothing_left(site):
 
 
 def assert_untouched(site, before):
+    # The command has its result before its runner is gone.
+    wait_until(lambda: not [p for p in site.processes() if p.command.endswith(" runner")], 5, what="the runner's end")
     after = production(site)
     for path in {*before["files"], *after["files"]}:
         assert after["files"].get(path) == before["files"].get(path), path

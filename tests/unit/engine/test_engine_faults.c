@@ -128,10 +128,12 @@ static void test_instances_are_named(void **state) {
 /* From the first undo on, and from COMMIT on, nobody cancels: the story is told. */
 static void test_beyond_cancel(void **state) {
         scoped(ran_done) Ran ran = run_new();
+        assert_true(ran.whole);
         assert_int_equal(script.beyond_cancel, 2); /* the steps after COMMIT: f, z */
         fresh(state);
         script.apply[V] = ERR_ANSWER_NO;
         scoped(ran_done) Ran back = run_new();
+        assert_true(back.whole);
         assert_true(script.beyond_cancel >= 5);
 }
 

@@ -242,17 +242,34 @@ static bool source_facts(sqlite3 *db, SetItem *item, bool changed, Err *err) {
         return true;
 }
 
+/* A service that was killed may have written a whole commit to its WAL and not have announced it to those who had the
+ * database open: who opens it next finds it there, and so must we. As root this sets the owner of the WAL to what
+ * it is, and its ctime with that. */
+static bool open_anew(sqlite3 **hold, const char *path, Err *err) {
+        database_close(hold);
+        return database_open(path, DATABASE_READ_WRITE, hold, err) &&
+               database_run(*hold, "BEGIN", err);
+}
+
+static bool same_but_ctime(Stamp a[STAMP_COUNT], Stamp b[STAMP_COUNT]) {
+        for (size_t i = 0; i < STAMP_COUNT; i++)
+                a[i].ctime_ns = b[i].ctime_ns = 0;
+        return stamp_same(a, b);
+}
+
 static bool complete_held(Backup *b, size_t index, PassStats *stats, Err *err) {
         SetItem *item = &b->set.items[index];
         uint64_t before = stats->bytes;
-        Stamp first[STAMP_COUNT], last[STAMP_COUNT];
+        Stamp first[STAMP_COUNT], copied[STAMP_COUNT], last[STAMP_COUNT];
         if (!stamp_take(item->path, first, err) || !copy_wal(b, item, stats, err) ||
-                !database_run(b->holds[index], "COMMIT; BEGIN", err) ||
+                !stamp_take(item->path, copied, err) ||
+                !open_anew(&b->holds[index], item->path, err) ||
                 !source_facts(b->holds[index], item, stats->bytes > before, err) ||
                 !stamp_take(item->path, last, err))
                 return false;
         database_close(&b->holds[index]);
-        return stamp_same(first, last) || still_written(item->path, NULL, err);
+        return (stamp_same(first, copied) && same_but_ctime(copied, last)) ||
+               still_written(item->path, NULL, err);
 }
 
 /* The copy is whole as of the first pass. */

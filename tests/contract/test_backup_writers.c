@@ -258,6 +258,51 @@ static void a_writer_in_the_gap_is_noticed(void **state) {
         published_done(&published);
 }
 
+enum { SHM_HEADERS = 96 }; /* both copies of the wal-index header: sqlite.org/walformat.html, 2.1 */
+
+static void shm_bytes(const char *path, char bytes[SHM_HEADERS], bool put) {
+        scoped(free_str) char *name = str_format("%s-shm", path);
+        scoped(close_fd) int fd = open(name, O_RDWR | O_CLOEXEC);
+        char *at = mmap(NULL, SHM_HEADERS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (fd < 0 || at == MAP_FAILED)
+                _exit(3);
+        memcpy(put ? at : bytes, put ? bytes : at, SHM_HEADERS);
+        munmap(at, SHM_HEADERS);
+}
+
+/* Commits, and dies when all of it is in the WAL but those who have the database open were not yet told. */
+static void commit_and_die(const char *path) {
+        sqlite3 *db = NULL;
+        char headers[SHM_HEADERS];
+        if (sqlite3_open(path, &db) != SQLITE_OK || !attempt(db, "SELECT count(*) FROM note"))
+                _exit(1);
+        shm_bytes(path, headers, false);
+        if (!attempt(db, "INSERT INTO note VALUES (2, hex(zeroblob(20000)))"))
+                _exit(2);
+        shm_bytes(path, headers, true);
+        _exit(0);
+}
+
+static void a_commit_that_nobody_was_told_of(void **state) {
+        (void)state;
+        scoped(fixture_freep) Fixture *f = fixture_new();
+        fixture_add(f, CONTENT_SQLITE, "x.db", "x.db");
+        const char *path = f->contents[0].path;
+        sql(path, "PRAGMA journal_mode=WAL; CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT);"
+                  "INSERT INTO note VALUES (1, 'one')");
+        Backup *b = first_pass(f);
+        pid_t writer = fork_child();
+        if (writer == 0)
+                commit_and_die(path);
+        int status;
+        assert_int_equal(waitpid(writer, &status, 0), writer);
+        assert_int_equal(status, 0);
+        scoped(free_str) char *dir = finish(&b);
+        scoped(free_str) char *copy = path_join(dir, "sqlite-x.db");
+        assert_int_equal(sql_int(copy, "SELECT count(*) FROM note"), 2);
+        same_content(path, copy);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(writers_in_wal_mode),
@@ -265,6 +310,7 @@ int main(void) {
                 cmocka_unit_test(writers_with_a_persistent_journal),
                 cmocka_unit_test(a_service_that_goes_on),
                 cmocka_unit_test(a_writer_in_the_gap_is_noticed),
+                cmocka_unit_test(a_commit_that_nobody_was_told_of),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

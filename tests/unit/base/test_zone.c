@@ -34,7 +34,7 @@ static const Made good = {
 
 static void add_number(Str *s, uint64_t value, unsigned bytes) {
         while (bytes--)
-                str_add_char(s, (char)(value >> (8 * bytes) & 0xff));
+                str_add_char(s, bytes < 8 ? (char)(value >> (8 * bytes) & 0xff) : 0);
 }
 
 static void add_block(Str *s, const Made *made, unsigned time_bytes) {

@@ -75,6 +75,8 @@ SUITES = [
 ]
 # What takes longer than the rest of `make check` together: sweeps within contract suites.
 SLOW = ("_stops", "_keeper", "_crash", "_bits", "_writers", "_trees", "test_child", "test_migrate")
+# These wait more than they compute: run by more workers than there are cores.
+WORKERS = {"e2e/test_*.py": 3}
 LONG_FACTOR = 40    # how much more time a suite has in `make test-long`
 
 
@@ -176,6 +178,7 @@ def run_pytest(patterns, until, options):
         return Counts()
     command = [PYTHON, "-m", "pytest", "-c", "tests/pytest.ini", "--rootdir", "tests"]
     command += [] if options.long else ["-m", "not long"]
+    command += ["-n", str(WORKERS[patterns[0]])] if patterns[0] in WORKERS else []
     command += ["-k", options.k] if options.k else []
     figures = tempfile.NamedTemporaryFile(prefix="belay-figures-", delete=False)
     status, out = run(command + files, until, {

@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/install-deps.sh"
 
 need clang-14 clang clang-format-14 clang-tidy-14 libclang-rt-14-dev
-need python3-venv make gcc libcmocka-dev python3 python3-pytest python3-venv python3-yaml
+need make gcc libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-venv python3-yaml
 need cppcheck codespell shellcheck valgrind gcovr
 need systemd systemd-container zsh fish python3-jsonschema
 need openssl strace pmccabe sqlite3 zstd tar procps curl e2fsprogs

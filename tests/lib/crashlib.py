@@ -347,7 +347,7 @@ def evenly(items, seed):
 def in_parallel(items, make, work, *, seconds=None, at_least=1, workers=WORKERS, failures_max=6):
     """work(site, item) for the items in turn, on several sites of make(); until the time is over.
 
-    Returns [(item, result)]. Fails with what was found broken, and when fewer than at_least were tried.
+    A slow machine goes on until at_least were tried. Returns [(item, result)]. Fails with what was found broken.
     """
     todo = queue.SimpleQueue()
     for item in items:
@@ -358,7 +358,8 @@ def in_parallel(items, make, work, *, seconds=None, at_least=1, workers=WORKERS,
     def worker():
         site = make()
         try:
-            while len(failures) < failures_max and (end is None or time.monotonic() < end):
+            while len(failures) < failures_max and (end is None or time.monotonic() < end
+                                                    or len(results) < at_least):
                 try:
                     item = todo.get_nowait()
                 except queue.Empty:
@@ -377,7 +378,6 @@ def in_parallel(items, make, work, *, seconds=None, at_least=1, workers=WORKERS,
             done.result()
     assert not failures, f"{len(failures)} of {len(results) + len(failures)} broken (seed {SEED}):\n\n" + \
         "\n\n".join(failures)
-    assert len(results) >= min(at_least, len(items)), f"only {len(results)} were tried in {seconds} s"
     return results
 
 

@@ -37,9 +37,14 @@ static const Packer packers[] = {
                 (const char *const[]){"npm", "install", "--no-audit", "--no-fund", NULL}},
 };
 
-static const Packer *packer_of(const char *directory) {
+/* What git does not have is not there where a new version is made: a lock that an `npm install` left is none. */
+static bool comes_with_git(const char *directory, char *const *tracked, const char *name) {
+        return startup_has(directory, name) && (!tracked || is_tracked(tracked, name));
+}
+
+static const Packer *packer_of(const char *directory, char *const *tracked) {
         for (size_t i = 0; i < COUNT_OF(packers); i++)
-                if (startup_has(directory, packers[i].lock))
+                if (comes_with_git(directory, tracked, packers[i].lock))
                         return &packers[i];
         return NULL;
 }
@@ -85,7 +90,7 @@ static void look_node(
         scoped(free_str) char *text = startup_text(directory, "package.json");
         scoped(js_freep) json_t *package =
                 text ? js_parse(text, strlen(text), "package.json", NULL) : NULL;
-        const Packer *packer = package ? packer_of(directory) : NULL;
+        const Packer *packer = package ? packer_of(directory, tracked) : NULL;
         bool needs = json_object_size(js_get(package, "dependencies")) > 0;
         if (!packer || !needs || is_tracked(tracked, "node_modules"))
                 return;
@@ -114,11 +119,11 @@ static void look_node(
 
 static void look_python(Draft *draft, const char *directory, char *const *tracked) {
         static const char *const names[] = {".venv", "venv", "env"};
-        bool list = startup_has(directory, "requirements.txt");
+        bool list = comes_with_git(directory, tracked, "requirements.txt");
         for (size_t i = 0; i < COUNT_OF(names); i++) {
                 scoped(free_str) char *pip = str_format("%s/bin/pip", names[i]);
                 if (!startup_has(directory, pip) || is_tracked(tracked, names[i]) ||
-                        (!list && !startup_has(directory, "pyproject.toml")))
+                        (!list && !comes_with_git(directory, tracked, "pyproject.toml")))
                         continue;
                 words(&draft->install,
                         (const char *const[]){"python3", "-m", "venv", names[i], NULL});
@@ -142,7 +147,9 @@ static void look_compiled(Draft *draft, const char *directory, char *const *trac
         if (draft->artifacts || !program[0] || program[0] == '/' ||
                 !startup_has(directory, program) || is_tracked(tracked, program))
                 return;
-        scoped(free_str) char *makefile = startup_text(directory, "Makefile");
+        scoped(free_str) char *makefile = comes_with_git(directory, tracked, "Makefile")
+                                                  ? startup_text(directory, "Makefile")
+                                                  : NULL;
         if (makefile && strstr(makefile, program) && startup_is_installed("make"))
                 words(&draft->build, (const char *const[]){"make", program, NULL});
         else if (startup_has(directory, "go.mod") && startup_is_installed("go"))

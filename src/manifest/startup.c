@@ -8,7 +8,8 @@
 #include "manifest/startup_parts.h"
 #include "platform/file.h"
 
-enum { TEXT_MAX = 256 * 1024 };
+/* Below PORT_OF_ALL root alone may listen: such a port is for a container of its own. */
+enum { TEXT_MAX = 256 * 1024, PORT_OF_ALL = 1024 };
 
 /* In the order of how much each is a promise of the project about how it is started. */
 static const struct {
@@ -106,6 +107,28 @@ static void note_other(Startup *start, const char *name, const Startup *other) {
                 strv_addf(&start->notes, "Not taken: %s (%s): %.100s", name, other->why, shown);
 }
 
+/* "python3 -u srv.py", "node server.js": the file behind the interpreter is the program. */
+static void entry_of_command(const char *directory, Startup *start) {
+        static const char *const interpreters[] = {"python", "node", "ruby", "perl", "php", "deno"};
+        const char *program = path_basename(start->command[0]);
+        bool interprets = false;
+        for (size_t i = 0; i < COUNT_OF(interpreters); i++)
+                interprets = interprets || str_starts(program, interpreters[i]);
+        char *const *word = start->command + 1;
+        for (; interprets && *word && (*word)[0] == '-' && strcmp(*word, "-m") != 0;)
+                word++;
+        if (interprets && !start->entry && *word && startup_has(directory, *word))
+                start->entry = str_copy(*word);
+}
+
+static void exposed_port(const char *directory, Startup *start) {
+        unsigned port = start->port ? 0 : startup_exposed(directory);
+        if (port < PORT_OF_ALL)
+                return;
+        start->port = port;
+        str_replace_owned(&start->port_why, str_copy("Dockerfile exposes it"));
+}
+
 bool startup_find(const char *directory, Startup *ret) {
         for (size_t i = 0; i < COUNT_OF(finders); i++) {
                 scoped(startup_done) Startup found = {0};
@@ -122,10 +145,12 @@ bool startup_find(const char *directory, Startup *ret) {
                 strv_free(found.notes);
                 *ret = found;
                 ret->notes = notes;
+                entry_of_command(directory, ret);
                 if (ret->entry && str_starts(ret->entry, "./"))
                         str_replace_owned(&ret->entry, str_copy(ret->entry + 2));
                 found = (Startup){0};
                 startup_entry_port(directory, ret);
+                exposed_port(directory, ret);
         }
         return ret->command != NULL;
 }

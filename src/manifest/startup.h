@@ -27,6 +27,7 @@ typedef struct Startup {
         char *why;      /* "Procfile, process type 'web'" */
         char *port_why; /* "the usual port of Flask" */
         char *entry;    /* the file that is the program, relative to the directory, or NULL */
+        bool by_mode;   /* nothing but its mode says that it is started: a weak sign */
         Strv notes;     /* whole sentences for whoever reads the manifest */
 } Startup;
 

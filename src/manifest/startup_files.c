@@ -114,20 +114,32 @@ static void image_done(Image *image) {
 static void image_line(char *line, Image *image) {
         char *argument = str_trim(line + strcspn(line, " "));
         Strv *to = str_starts(line, "ENTRYPOINT ") ? &image->entry : &image->command;
-        if (str_starts(line, "EXPOSE ") && image->port == 0)
+        if (str_starts(line, "EXPOSE ") && image->port == 0) {
+                argument[strspn(argument, "0123456789")] = '\0';
                 (void)str_to_uint(argument, UINT16_MAX, &image->port);
+        }
         if (!str_starts(line, "ENTRYPOINT ") && !str_starts(line, "CMD "))
                 return;
         strv_free(TAKE(*to));
         words_add(argument, to);
 }
 
-bool startup_dockerfile(const char *directory, Startup *ret) {
+static void image_read(const char *directory, Image *image) {
         scoped(free_str) char *text = startup_text(directory, "Dockerfile");
         scoped(strv_freep) Strv lines = text ? strv_split(text, '\n') : NULL;
-        scoped(image_done) Image image = {0};
         for (size_t i = 0; lines && lines[i]; i++)
-                image_line(str_trim(lines[i]), &image);
+                image_line(str_trim(lines[i]), image);
+}
+
+unsigned startup_exposed(const char *directory) {
+        scoped(image_done) Image image = {0};
+        image_read(directory, &image);
+        return (unsigned)image.port;
+}
+
+bool startup_dockerfile(const char *directory, Startup *ret) {
+        scoped(image_done) Image image = {0};
+        image_read(directory, &image);
         for (size_t i = 0; image.entry && image.entry[i]; i++)
                 strv_add(&ret->command, image.entry[i]);
         for (size_t i = 0; image.command && image.command[i]; i++)
@@ -252,7 +264,8 @@ bool startup_executable(const char *directory, Startup *ret) {
                 return false;
         }
         strv_add(&ret->command, programs[chosen]);
-        ret->why = n == 1 ? str_copy("the only executable file here")
-                          : str_format("one of %zu executable files, by its name", n);
+        ret->why = n == 1 ? str_copy("The only executable file here")
+                          : str_format("One of %zu executable files, by its name", n);
+        ret->by_mode = true;
         return true;
 }

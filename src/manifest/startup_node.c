@@ -73,6 +73,22 @@ static const char *missing_path(const char *directory, char *const *command) {
         return NULL;
 }
 
+/* A script that calls a package manager which Belay would not find. Borrowed; NULL: none. */
+static const char *missing_manager(const char *directory, const char *line) {
+        static const char *const managers[] = {"yarn", "pnpm", "bun"};
+        scoped(free_str) char *copy = str_copy(line);
+        char *rest = NULL;
+        for (char *word = strtok_r(copy, " \t&|;()", &rest); word;
+                word = strtok_r(NULL, " \t&|;()", &rest))
+                for (size_t i = 0; i < COUNT_OF(managers); i++) {
+                        scoped(free_str) char *local = str_format("node_modules/.bin/%s", word);
+                        if (strcmp(word, managers[i]) == 0 && !startup_is_installed(word) &&
+                                !startup_has(directory, local))
+                                return managers[i];
+                }
+        return NULL;
+}
+
 static void find_entry(const char *directory, Startup *ret) {
         char *word = str_equal(ret->command[0], "node") ? ret->command[1] : NULL;
         if (word && word[0] != '-' && startup_has(directory, word))
@@ -92,6 +108,8 @@ static bool script_take(
         ret->why = str_format("package.json, script '%s'", name);
         peel(ret);
         const char *missing = missing_path(directory, ret->command);
+        if (!missing)
+                missing = missing_manager(directory, line);
         if (missing) {
                 strv_addf(&ret->notes, "Not taken: %s, because there is no %.80s here.", ret->why,
                         missing);
@@ -165,5 +183,11 @@ bool startup_node_program(const char *directory, Startup *ret) {
         strv_add(&ret->command, file);
         ret->entry = str_copy(file);
         ret->why = str_format("package.json, '%s'", file == main ? "main" : "bin");
+        if (file == bin && !listens(directory, file))
+                strv_addf(&ret->notes,
+                        "%s is a program for a command line, and may serve only with arguments "
+                        "that no file names. Where it does, start it by hand as you do and run "
+                        "`belay init` then.",
+                        file);
         return true;
 }

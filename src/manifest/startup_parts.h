@@ -19,6 +19,8 @@ bool startup_has(const char *directory, const char *name); /* a regular file, li
 const char *startup_first(const char *directory, const char *const *names);
 /* Where Belay, whose PATH is small, would find it. */
 bool startup_is_installed(const char *program);
+/* The port that the Dockerfile exposes first; 0: none. */
+unsigned startup_exposed(const char *directory);
 /* Looks for the port in the text of the entry file, when none is known. */
 void startup_entry_port(const char *directory, Startup *start);
 void startup_environment_add(Startup *start, const char *name, const char *value);

@@ -176,13 +176,18 @@ bool rehearsal_is_loopback(const char *url) {
         const char *scheme = strstr(url, "://");
         const char *host = scheme ? scheme + 3 : url;
         size_t whole = strcspn(host, "/?#");
+        /* What stands before an @ is a user, and no host. */
+        if (memchr(host, '@', whole))
+                return false;
         for (size_t i = 0; i < COUNT_OF(names); i++) {
                 size_t n = strlen(names[i]);
                 if (n <= whole && strncasecmp(host, names[i], n) == 0 &&
                         (n == whole || host[n] == ':'))
                         return true;
         }
-        return str_starts(host, "127.") && strspn(host, "0123456789.:") == whole;
+        /* Behind the colon may stand a number or ${port}. */
+        size_t digits = strspn(host, "0123456789.");
+        return str_starts(host, "127.") && (digits == whole || host[digits] == ':');
 }
 
 bool rehearsal_can_ask(const CheckSpec *check) {

@@ -27,7 +27,7 @@ typedef struct Running {
         uid_t uid;
         Strv argv;        /* as the kernel has it; a program may have written over it */
         char *program;    /* the file it executes */
-        char *directory;  /* where it works; absolute, links resolved */
+        char *directory;  /* where it works, or was started if it left that; links resolved */
         Strv environment; /* "NAME=value": holds secrets, is never printed */
         unsigned ports[RUNNING_PORTS_MAX]; /* TCP, on all addresses or the loopback */
         size_t n_ports;
@@ -43,7 +43,8 @@ typedef struct RunningList {
 } RunningList;
 void running_list_done(RunningList *list);
 
-/* Living processes whose working directory is `directory` or below it, Belay's own left out. */
+/* Living processes that work in `directory` or below it, or were started there and went elsewhere since; Belay's own
+ * left out. */
 bool running_find(const char *directory, RunningList *ret, Err *err);
 /* The process that serves: of those that listen the one started first, or the process of the same program
  * that it is a worker of. Borrowed; NULL: none listens. */

@@ -48,6 +48,10 @@ typedef struct Sign {
 
 /* The first that fits counts: the more telling ones stand first. */
 static const Sign signs[] = {
+        {"the process exited with status 0", "ends-by-itself",
+                "it goes into the background by itself, or does its work and ends",
+                "Name the option that keeps it in the foreground in the command of %s: Belay keeps "
+                "the process that it starts."},
         {"no such column", NO_COLUMN},
         {"has no column named", NO_COLUMN},
         {"no such table", NO_COLUMN},

@@ -67,7 +67,7 @@ static bool is_passed_over(const char *name) {
         static const char *const names[] = {"node_modules", "venv", "env", "vendor", "dist",
                 "build", "target", "test", "tests", "__tests__", "docs", "doc", "examples",
                 "example", "samples", "fixtures", "__pycache__", "migrations", "data", "static",
-                "public"};
+                "public", "contrib", "debian", "packaging", "scripts", "editions", "plugins"};
         for (size_t i = 0; i < COUNT_OF(names); i++)
                 if (strcmp(name, names[i]) == 0)
                         return true;
@@ -170,7 +170,8 @@ static void place_in_parts(Init *init, Startup *start) {
         places_below(init->place, PLACES_DEEP, &places);
         for (size_t i = 0; places && places[i]; i++) {
                 scoped(startup_done) Startup found = {0};
-                if (!startup_find(places[i], &found))
+                /* Somewhere below lies a script that may be executed: that alone makes no service. */
+                if (!startup_find(places[i], &found) || (found.by_mode && rank_of(places[i]) == 0))
                         continue;
                 if (best && rank_of(places[i]) <= rank_of(best)) {
                         strv_push(&others, init_relative(init, places[i]));
@@ -208,8 +209,10 @@ static bool no_command(const Init *init, const Startup *start, Err *err) {
                         "It has a docker-compose.yml; this version of Belay keeps bare processes "
                         "only. "
                         "Else start it by hand once and run `belay init` again. " SMALLEST);
+        scoped(free_str) char *makefile = path_join(init->place, "Makefile");
         return err_hint(err,
-                "Start it by hand once and run `belay init` again, or write '%s'. " SMALLEST,
+                "%sStart it by hand once and run `belay init` again, or write '%s'. " SMALLEST,
+                file_exists(makefile) ? "If `make` makes the program, do that first. " : "",
                 init->path);
 }
 
@@ -267,6 +270,11 @@ static char *source_why(const Init *init, const char *remote) {
         if (init->draft.branch)
                 return str_copy("It has no tags, so the branch is followed. With tags like v1.2.0, "
                                 "remove this line.");
+        if (look->versions == 0 && look->other_tag)
+                return str_format(
+                        "Its tags are no versions ('%.60s', not v1.2.0), and no branch is "
+                        "checked out that could be followed: no update is found as it is.",
+                        look->other_tag);
         if (look->versions == 0)
                 return str_copy("It has no tags that are versions (v1.2.0) yet.");
         if (n > 1)
@@ -369,6 +377,7 @@ static bool find_command(Init *init, Startup *start, Err *err) {
         take_startup(init, start);
         if (init->running)
                 init_take_process(init, start);
+        init_take_elsewhere(init);
         port_settle(&init->draft);
         return init->draft.command || no_command(init, start, err);
 }

@@ -8,6 +8,7 @@
  *
  *     init.c           the story: which checkout, which directory, the command, the data, the manifest
  *     init_process.c   what the process that runs there tells
+ *     init_elsewhere.c what its command and settings name outside of its directory
  *     init_data.c      what it has to lose
  *     init_ask.c       what it answers over HTTP
  *
@@ -48,6 +49,8 @@ bool init_write(Init *init, Err *err);
 char *init_relative(const Init *init, const char *path);
 /* Command, port, user, settings and open databases of the process; what the files said of it is in the draft. */
 void init_take_process(Init *init, const Startup *start);
+/* Databases, and a note of the rest, that its command and its settings name outside of its directory. */
+void init_take_elsewhere(Init *init);
 /* What must be backed up, and the migrations that belong to it. `service` is the draft, parsed. */
 void init_take_data(Init *init, Service *service);
 /* A check that this service passes now, or the best that can be had without asking. */

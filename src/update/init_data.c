@@ -43,7 +43,8 @@ static bool is_passed_over(const char *name) {
                 "*.tmp", "*.bak", "*.swp", "*.pyc", "*.o", "*.egg-info", "*~", "nohup.out",
                 "belay.yaml", "package-lock.json", "yarn.lock", "core", "*.backup*", "*.salvage*",
                 "*-wal", "*-shm", "*-journal", "Dockerfile", "docker-compose*", "compose.*",
-                "README*"};
+                "README*", "*.a", "*.h", "*.d", "*.lo", "*.la", "*.so", "*.gch", "config.h*",
+                "config.status", "libtool", "stamp-*", "CMakeFiles", "CMakeCache.txt"};
         for (size_t i = 0; i < COUNT_OF(patterns); i++)
                 if (fnmatch(patterns[i], name, 0) == 0)
                         return true;

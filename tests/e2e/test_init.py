@@ -76,6 +76,72 @@ def test_one_that_runs_is_asked_and_taken_over(make_project, shape):
     assert json.loads(project.belay("--json", "start", "shop").stdout)["pid"] == hand.pid
 
 
+# A server in C as many are: made by a Makefile that does not start it, it serves another directory and works there.
+SHOPD = r'''
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "page.h"
+static const char page[] =
+        "HTTP/1.0 200 OK\r\n\r\n{\"ok\": true, \"app\": {\"version\": \"" VERSION "\"}}";
+int main(int argc, char **argv) {
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int listening = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+        if (argc < 3 || chdir(argv[2]) < 0)
+                return 2;
+        at.sin_port = htons((unsigned short)atoi(argv[1]));
+        setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        if (bind(listening, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listening, 9) < 0)
+                return 1;
+        for (;;) {
+                char room[4096];
+                int one = accept(listening, NULL, NULL);
+                if (read(one, room, sizeof(room)) > 0)
+                        (void)!write(one, page, sizeof(page) - 1);
+                close(one);
+        }
+}
+'''
+COMPILED = {"shopd.c": SHOPD, ".gitignore": "*.o\n/shopd\npage.h\nbelay.yaml\n",
+            "contrib/rpm/shopd.init": "#!/bin/sh\n./shopd start\n",
+            "Makefile": "shopd: shopd.o\n\tcc -o $@ shopd.o\nshopd.o: shopd.c page.h\n\tcc -c shopd.c\n"
+                        "page.h: VERSION\n\tsed 's/.*/#define VERSION \"&\"/' VERSION > page.h\n"}
+
+
+def test_a_compiled_server_that_works_elsewhere_is_taken_over_and_updated(make_project):
+    project = make_project(COMPILED, name="shopd")
+    # Not made yet: nothing here is the service, least of all a script for another system.
+    assert "If `make` makes the program" in project.belay("init", code=6).stderr
+    subprocess.run(["make", "-s", "shopd"], cwd=project.app, check=True, timeout=60)
+    (project.dir / "pages").mkdir()
+    hand = project.serve("./shopd", project.port, project.dir / "pages")
+    made = json.loads(project.belay("--json", "init").stdout)
+    assert made["running"]["pid"] == hand.pid and made["running"]["can_be_adopted"]
+    manifest = project.manifest()
+    assert manifest["runtime"]["process"]["command"] == ["./shopd", "${port}", str(project.dir / "pages")]
+    assert manifest["source"]["git"] == {"build": ["make", "shopd"], "artifacts": ["shopd"]}
+    assert "backup" not in manifest
+    project.belay("add")
+    assert "not restarted" in project.belay("start", "shopd").stdout
+    assert hand.poll() is None
+    # The copy is asked the same: its address names the port by ${port}.
+    assert "cannot be asked" not in project.belay("plan", "shopd").stdout
+    project.belay("--yes", "update", "shopd", "1.1.0", "--no-wait", "--no-rehearsal")
+    assert hand.wait(timeout=10) is not None
+    assert project.version() == "1.1.0"
+
+
+def test_a_script_that_left_its_directory_is_known_by_the_shell_that_started_it(make_project):
+    project = make_project({"srv.py": SERVER.replace("if __name__", "version = pathlib.Path('VERSION').read_text()\n"
+                            "pathlib.Path.read_text = lambda *_: version\nos.chdir('/')\nif __name__")})
+    hand = project.serve("python3", "srv.py", PORT=str(project.port), PWD=str(project.app))
+    assert json.loads(project.belay("--json", "init").stdout)["running"]["pid"] == hand.pid
+    assert project.manifest()["runtime"]["process"]["command"] == ["python3", "srv.py"]
+    project.belay("add")
+    assert "not restarted" in project.belay("start", "shop").stdout
+    assert hand.poll() is None
+
+
 # -- the odd ones
 
 def test_a_manifest_is_never_overwritten(make_project):
@@ -180,6 +246,21 @@ def test_what_git_does_not_track_is_data_and_nothing_of_tools(make_project):
     assert project.manifest()["backup"]["contents"] == [{"path": "uploads"}, {"path": "state"}]
 
 
+def test_data_elsewhere_is_taken_or_named(make_project):
+    project = make_project({"Procfile": "web: python3 srv.py --files=%(port)d\n", "srv.py": SERVER})
+    place = project.dir / "elsewhere"
+    (place / "uploads").mkdir(parents=True)
+    (place / "media").mkdir()
+    database = sqlite3.connect(place / "shop.db")
+    database.execute("CREATE TABLE a (b)").connection.close()
+    (project.app / "Procfile").write_text(f"web: MEDIA={place}/media python3 srv.py --files={place}/uploads /usr/bin\n")
+    (project.app / ".env").write_text(f"DATABASE_URL=sqlite:///{place}/shop.db?mode=rwc\nNONE={place}/none\nOWN={project.app}\n")
+    project.belay("init")
+    assert project.manifest()["backup"]["contents"] == [{"sqlite": f"{place}/shop.db"}]
+    assert f"NOT in the backup: {place}/uploads, {place}/media." in project.comments()
+    project.belay("validate")
+
+
 MIGRATION = {"migrations/001_a.sql": "ALTER TABLE item ADD COLUMN a;\n",
              "migrations/002_b.sql": "ALTER TABLE item ADD COLUMN b;\n"}
 
@@ -232,6 +313,18 @@ def test_a_database_server_is_not_passed_over_in_silence(make_project):
     project.belay("init")
     assert "NOT in the backup" in project.comments()
     assert "hidden-value" not in (project.app / "belay.yaml").read_text()
+
+
+@pytest.mark.skipif(not shutil.which("npm", path="/usr/local/bin:/usr/bin:/bin"), reason="init names npm where it is")
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_lock_that_git_does_not_have_is_none_for_a_new_version(make_project, tracked):
+    lock = {"package-lock.json": '{"lockfileVersion": 3, "packages": {}}'}
+    project = make_project({"package.json": '{"dependencies": {"a": "1"}, "scripts": {"start": "node s.js"}}', "s.js": "",
+                            **(lock if tracked else {})})
+    if not tracked:     # as `npm install` leaves it
+        (project.app / "package-lock.json").write_text(lock["package-lock.json"])
+    project.belay("init")
+    assert project.manifest()["source"]["git"]["install"][:2] == ["npm", "ci" if tracked else "install"]
 
 
 def test_a_name_that_is_taken_gets_a_number(make_project):

@@ -197,27 +197,64 @@ static bool is_belays(const char *program) {
         return own && program && strcmp(own, program) == 0;
 }
 
+/* "./sbin/shopd" that is /srv/shop/sbin/shopd was started in /srv/shop. Owned; NULL: it does not tell. */
+static char *start_by_program(const Running *process) {
+        const char *word = process->argv[0], *program = process->program;
+        for (; str_starts(word, "./");)
+                word += 2;
+        if (!program || word[0] == '/' || !strchr(process->argv[0], '/') ||
+                !str_ends(program, word))
+                return NULL;
+        size_t n = strlen(program) - strlen(word);
+        return n > 1 && program[n - 1] == '/' ? str_copy_n(program, n - 1) : NULL;
+}
+
+/* What a shell told it of where it was typed, when that place has what is executed. Owned, or NULL. */
+static char *start_by_shell(const Running *process) {
+        const char *told = environment_get(process->environment, "PWD");
+        scoped(free_str) char *place = told && told[0] == '/' ? file_real(told) : NULL;
+        for (size_t i = 0; place && i < 2 && process->argv[i]; i++) {
+                scoped(free_str) char *path = path_join(place, process->argv[i]);
+                scoped(free_str) char *file = realpath(path, NULL);
+                if (file && is_below(file, place))
+                        return TAKE(place);
+        }
+        return NULL;
+}
+
+/* Servers go to their pages or to "/" once they run: then the place that counts is where they were started. */
+static bool lies_in(const char *directory, Running *process) {
+        if (is_below(process->directory, directory))
+                return true;
+        scoped(free_str) char *start = start_by_program(process);
+        if (!start)
+                start = start_by_shell(process);
+        if (!start || !is_below(start, directory))
+                return false;
+        str_replace_owned(&process->directory, TAKE(start));
+        return true;
+}
+
 static bool read_one(pid_t pid, const char *directory, Running *ret) {
         Running process = {.directory = link_of(pid, "cwd")};
         ProcessStat stat;
-        if (!process.directory || !is_below(process.directory, directory) ||
-                !process_identify(pid, &process.id) || !process_stat_read(pid, &stat)) {
-                running_done(&process);
-                return false;
-        }
         struct stat owner;
         char path[32];
         snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-        process.program = link_of(pid, "exe");
-        process.argv = block_of(pid, "cmdline");
-        if (!process.argv || is_belays(process.program) || lstat(path, &owner) < 0) {
+        if (process.directory) {
+                process.program = link_of(pid, "exe");
+                process.argv = block_of(pid, "cmdline");
+                process.environment = block_of(pid, "environ");
+        }
+        if (!process.argv || !process_identify(pid, &process.id) ||
+                !process_stat_read(pid, &stat) || !lies_in(directory, &process) ||
+                is_belays(process.program) || lstat(path, &owner) < 0) {
                 running_done(&process);
                 return false;
         }
         process.uid = owner.st_uid;
         process.parent = stat.parent;
         process.group = stat.group;
-        process.environment = block_of(pid, "environ");
         process.started_at_ms = started_at(process.id.start_time);
         *ret = process;
         return true;

@@ -14,6 +14,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "manifest/startup.h"
+#include "manifest/startup_parts.h"
 #include "platform/file.h"
 
 static char *dir;
@@ -146,6 +147,10 @@ static const Case cases[] = {
                 {{"package.json", "{\"scripts\":{\"start\":\"node s.js\",\"prestart\":\"x\"}}",
                         0644}},
                 "npm|start", NULL},
+        {"a script that calls what it brings along",
+                {{"package.json", "{\"scripts\":{\"start\":\"(bun x) && node s.js\"}}", 0644},
+                        {"node_modules/.bin/bun", "x", 0755}},
+                "npm|start", NULL},
         {"a program of a package",
                 {{"package.json", "{\"scripts\":{\"start\":\"next start\"}}", 0644},
                         {"node_modules/.bin/next", "#!x\n", 0755}},
@@ -177,6 +182,20 @@ static const Case cases[] = {
                         "FROM x\nEXPOSE 8100\nENTRYPOINT [\"python\"]\nCMD [\"s.py\", \"${A}\"]\n",
                         0644}},
                 "python3|s.py|$${A} :8100", NULL},
+        {"the port of the program that a Procfile names",
+                {{"Procfile", "web: node --no-warnings server.js\n", 0644},
+                        {"server.js", "const port = process.env.PORT || 8101;\n", 0644}},
+                "node|--no-warnings|server.js :8101", NULL},
+        {"a port that a container exposes",
+                {{"Dockerfile", "FROM x\nEXPOSE 8102/tcp 8103\nCMD [\"/app/x\"]\n", 0644},
+                        {"shopd", ELF, 0755}},
+                "./shopd :8102", NULL},
+        {"a port that only a container has",
+                {{"Dockerfile", "FROM x\nEXPOSE 80\n", 0644}, {"shopd", ELF, 0755}}, "./shopd",
+                NULL},
+        {"a program for a command line",
+                {{"package.json", "{\"bin\": \"wiki.js\"}", 0644}, {"wiki.js", "run();\n", 0644}},
+                "node|wiki.js", "may serve only with arguments"},
         {"one program", {{"shopd", ELF, 0755}, {"install.sh", "#!x\n", 0755}, {"notes", "x", 0755}},
                 "./shopd", NULL},
         {"the likely one", {{"bin/start.sh", "#!x\n", 0755}, {"tool", "#!x\n", 0755}},
@@ -205,6 +224,23 @@ static void test_directories(void **unused) {
         }
 }
 
+static void test_a_package_manager_that_is_not_here(void **unused) {
+        (void)unused;
+        scoped(startup_done) Startup start = {0};
+        if (startup_is_installed("bun"))
+                skip();
+        make_dir(NULL);
+        put("package.json", "{\"scripts\":{\"start\":\"bun x && node s.js\"},\"main\":\"s.js\"}",
+                0644);
+        put("s.js", "createServer()", 0644);
+        bool found = startup_find(dir, &start);
+        remove_dir(NULL);
+        assert_true(found);
+        scoped(free_str) char *text = shown(&start);
+        assert_string_equal(text, "node|s.js");
+        assert_non_null(strstr(start.notes[0], "there is no bun here"));
+}
+
 /* What must not be opened (a pipe without a writer would wait for ever), and what is too large. */
 static void test_files_that_are_none(void **unused) {
         (void)unused;
@@ -227,6 +263,7 @@ int main(void) {
                 cmocka_unit_test(test_port_in_words),
                 cmocka_unit_test(test_port_in_programs),
                 cmocka_unit_test(test_directories),
+                cmocka_unit_test(test_a_package_manager_that_is_not_here),
                 cmocka_unit_test(test_files_that_are_none),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,10 +163,12 @@ static void test_loopback(void **unused) {
         (void)unused;
         static const char *const here[] = {"http://localhost:8000/health", "http://LOCALHOST",
                 "http://127.0.0.1:80/", "https://127.1.2.3", "http://[::1]:8000/x", "localhost",
-                "127.0.0.1", "::1"};
+                "127.0.0.1", "::1", "http://127.0.0.1:${port}/health", "http://127.0.0.1:${port}",
+                "http://localhost:${port}/", "http://[::1]:${port}/"};
         static const char *const elsewhere[] = {"https://shop.example.com/", "http://10.0.0.1:8000",
                 "http://localhost.example.com", "http://127.0.0.1.example.com/", "db", "",
-                "http://shop/?to=http://localhost/"};
+                "http://shop/?to=http://localhost/", "http://127.0.0.1:80@shop/",
+                "http://localhost:x@shop", "http://shop/${port}", "http://127.shop:80/"};
         for (size_t i = 0; i < COUNT_OF(here); i++)
                 assert_true(rehearsal_is_loopback(here[i]));
         for (size_t i = 0; i < COUNT_OF(elsewhere); i++)

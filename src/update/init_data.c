@@ -186,7 +186,8 @@ static void take_contents(Init *init, Service *service) {
         scoped(strv_freep) Strv unseen = NULL;
         manifest_find_contents(service, (const char *const *)init->tracked, &unseen);
         scoped(strv_freep) Strv others = untracked(init, service);
-        for (size_t i = 0; i < service->backup.n_contents; i++) {
+        /* Those of the draft come first: they are in there already. */
+        for (size_t i = init->draft.n_contents; i < service->backup.n_contents; i++) {
                 const Content *content = &service->backup.contents[i];
                 if (!lies_in_any(others, content->path))
                         (void)content_add_why(init, content->kind, content->path,

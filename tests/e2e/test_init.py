@@ -261,6 +261,15 @@ def test_data_elsewhere_is_taken_or_named(make_project):
     project.belay("validate")
 
 
+def test_an_open_database_elsewhere_is_taken(make_project):
+    project = make_project({"srv.py": SERVER.replace('Path("data")', 'Path(os.environ["SHOP_DATA"])')})
+    hand = project.serve("python3", "srv.py", PORT=str(project.port), SHOP_DATA=str(project.dir / "elsewhere"))
+    made = json.loads(project.belay("--json", "init").stdout)
+    assert made["running"]["pid"] == hand.pid
+    assert project.manifest()["backup"]["contents"] == [{"sqlite": str(project.dir / "elsewhere" / "shop.db")}]
+    assert f"NOT in the backup: {project.dir}/elsewhere." in project.comments()
+
+
 MIGRATION = {"migrations/001_a.sql": "ALTER TABLE item ADD COLUMN a;\n",
              "migrations/002_b.sql": "ALTER TABLE item ADD COLUMN b;\n"}
 

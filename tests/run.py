@@ -54,12 +54,12 @@ SUITES = [
     }, False, False),
     ("coverage-whole", 4, "tools", {"whole": ["tools/coverage.py", "whole"]}, False, True),
     ("unit", 2, "cmocka", ["build-fault/tests/unit-*"], True, False),
-    ("contract", 2, "cmocka", ["build-fault/tests/contract-*"], True, False),
+    ("contract", 3, "cmocka", ["build-fault/tests/contract-*"], True, False),
     ("fuzz", 5, "tools", {
         "replay": ["tools/fuzz.sh", "replay"],
         "60 s each": ["tools/fuzz.sh", "run", "60"],
     }, False, False),
-    ("sanitizers", 4, "cmocka", ["build-asan/tests/unit-*", "build-asan/tests/contract-*"], False, False),
+    ("sanitizers", 5, "cmocka", ["build-asan/tests/unit-*", "build-asan/tests/contract-*"], False, False),
     ("memory", 2, "pytest", ["memory/test_*.py"], False, False),
     ("valgrind", 2, "tools", {"a sample": ["tools/check_valgrind.sh", "sample"]}, False, False),
     ("valgrind-all", 30, "tools", {"all": ["tools/check_valgrind.sh", "all"]}, False, True),
@@ -140,10 +140,15 @@ def run_tools(tools, until, _options):
     return counts
 
 
+def is_slow(program):
+    return any(slow in program.name for slow in SLOW)
+
+
 def run_cmocka(patterns, until, options):
-    programs = sorted(p for pattern in patterns for p in ROOT.glob(pattern)
-                      if p.is_file() and os.access(p, os.X_OK) and (options.k or "") in p.name
-                      and not (options.check and any(slow in p.name for slow in SLOW)))
+    programs = sorted((p for pattern in patterns for p in ROOT.glob(pattern)
+                       if p.is_file() and os.access(p, os.X_OK) and (options.k or "") in p.name
+                       and not (options.check and is_slow(p))),
+                      key=lambda p: (not is_slow(p), p.name))     # long ones first: none is left alone at the end
     env = {
         "CMOCKA_MESSAGE_OUTPUT": "TAP",
         "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",

@@ -91,6 +91,8 @@ def test_a_lost_terminal_ends_no_run(make_site):
 @pytest.mark.parametrize("step", ["fetch", "backup", "stop", "migrate", "start", "verify"])
 def test_ctrl_c_until_verify_has_passed(make_site, step):
     site = site_of(make_site, behaviour="slow-start:0.3")
+    if step == "verify":
+        site.verify_slowly()
     with site.writer() as writer:
         child = site.belay_start("update", SERVICE, "v1.1.0")
         wait_for_step(site, step)

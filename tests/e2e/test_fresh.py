@@ -23,6 +23,8 @@ def phase_begun(site, step):
                                        ("ctrl-c", "verify")])
 def test_a_run_that_lives_is_cancelled_at_any_step(make_site, step, how):
     site = make_site([Release("1.0.0"), Release("1.1.0", migrations=SLOW)], manifest=WATCH)
+    if step == "verify":
+        site.verify_slowly()
     site.start()
     with site.writer() as writer:
         writer.wait_for(20)

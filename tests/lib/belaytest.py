@@ -51,13 +51,29 @@ def figure(text):
             out.write(text + "\n")
 
 
+def port_range():
+    """Each worker of pytest has its own ports: one that is free here may be given out, but not yet bound, there."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    share = 20000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return range(12000 + worker * share, 12000 + (worker + 1) * share)
+
+
+PORTS = port_range()
+ports_given = set()
+
+
 def free_port():
     """Outside the kernel's own choice for clients: one that asks a port where nobody listens can be given that
     very port as its own, and would then talk to itself and keep the service from binding."""
     while True:
-        port = random.SystemRandom().randrange(12000, 32000)
+        port = random.SystemRandom().choice(PORTS)
+        if port in ports_given:
+            continue
         with socket.socket() as s, contextlib.suppress(OSError):
             s.bind(("127.0.0.1", port))
+            ports_given.add(port)
+            if len(ports_given) > len(PORTS) // 2:      # those of long ago
+                ports_given.clear()
             return port
 
 
@@ -320,6 +336,11 @@ class Site:
 
     def write_manifest(self):
         (self.dir / "belay.yaml").write_text(yaml.safe_dump(self.manifest, sort_keys=False))
+
+    def verify_slowly(self):
+        """Long enough for a test to do something meanwhile, on any machine."""
+        self.manifest["checks"][0].update(interval="1s", within="10s", threshold="3 of 3")
+        self.write_manifest()
 
     # ---- belay
 

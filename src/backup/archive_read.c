@@ -161,7 +161,7 @@ static bool read_archive(Reading *r, const Object *object, Err *err) {
         scoped(free_str) char *path = set_path(r->set, object->name);
         scoped(zreader_freep) ZReader *in = NULL;
         StreamSum sum;
-        int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd >= 0)
                 file_forget(fd);
         close_fd(&fd);

@@ -155,7 +155,8 @@ static bool compare_path(
 static bool pages_differ(const Set *set, const SetItem *item, bool *ret, Err *err) {
         const Object *object = set_object(set, OBJECT_SQLITE, item->slug);
         scoped(free_str) char *path = object ? set_path(set, object->name) : NULL;
-        scoped(close_fd) int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        scoped(close_fd) int fd =
+                path ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
         if (fd < 0)
                 return err_fail(
                         err, ERR_CORRUPT, "the copy of database '%s' is missing", item->path);

@@ -205,6 +205,12 @@ static bool measure_database(BackupPlan *plan, PlanItem *item, const struct stat
         unsigned char h[HEADER_BYTES];
         item->bytes = (uint64_t)st->st_size + wal_bytes(item->path);
         item->files = 1;
+        if (!S_ISREG(st->st_mode)) {
+                strv_addf(&plan->refusals, "'%s' is %s", item->path,
+                        S_ISLNK(st->st_mode) ? "a symbolic link that leads nowhere"
+                                             : "no SQLite database, not even a file");
+                return true;
+        }
         if (st->st_nlink > 1)
                 strv_addf(&plan->refusals,
                         "database '%s' has %u names (hard links): no copy of it can be trusted",
@@ -214,10 +220,10 @@ static bool measure_database(BackupPlan *plan, PlanItem *item, const struct stat
                 strv_addf(&plan->warnings, "database '%s' is empty", item->path);
                 return true;
         }
-        scoped(close_fd) int fd = open(item->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        scoped(close_fd) int fd = open(item->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0)
                 return false;
-        if (!S_ISREG(st->st_mode) || !read_header(fd, h) || !parse_header(h, item))
+        if (!read_header(fd, h) || !parse_header(h, item))
                 strv_addf(&plan->refusals, "'%s' is no SQLite database", item->path);
         return true;
 }
@@ -299,6 +305,12 @@ static bool declare(
                         outer->path);
                 return true;
         }
+        for (size_t i = 0; i < plan->n_items; i++)
+                if (str_equal(plan->items[i].path, path)) {
+                        strv_addf(&plan->warnings, "'%s' is '%s', which is backed up already",
+                                content->path, path);
+                        return true;
+                }
         PlanItem *item = add_item(plan, content->kind, str_copy(content->slug), str_copy(path));
         item->present = there;
         item->within = outer ? str_copy(outer->slug) : NULL;

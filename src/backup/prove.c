@@ -17,7 +17,7 @@ enum { READ_BYTES = 1024 * 1024, DOUBT_MS = 2000, SETTLE_BYTES = 4 * 1024 * 1024
 
 static bool sum_from_disk(const char *path, uint64_t *ret_bytes, char ret_hex[65],
         const BackupWatch *watch, Err *err) {
-        scoped(close_fd) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        scoped(close_fd) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         scoped(sha256_freep) Sha256 *sum = sha256_new();
         scoped(free_mem) char *buffer = mem_new(READ_BYTES, 1);
         if (fd < 0)

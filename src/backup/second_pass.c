@@ -218,7 +218,7 @@ static bool copy_wal(Backup *b, const SetItem *item, PassStats *stats, Err *err)
         if (!zreader_open(from, false, INT64_MAX, &r, err) || !zwriter_open(to, false, &w, err))
                 return false;
         /* Of a database that is being written no more than was there: what comes later is not of this moment. */
-        scoped(close_fd) int wal = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        scoped(close_fd) int wal = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
         uint64_t left = (uint64_t)st.st_size;
         for (left = wal < 0 ? left : wal_bytes_in_force(wal, left); left > 0;) {
                 size_t part = left < size ? (size_t)left : size;

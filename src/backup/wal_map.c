@@ -94,7 +94,7 @@ static void read_frames(WalMap *map, const unsigned char *h, Sum sum, unsigned c
 
 static bool open_wal(const char *database, int *ret_fd, Err *err) {
         scoped(free_str) char *path = str_format("%s-wal", database);
-        *ret_fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        *ret_fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (*ret_fd < 0 && errno != ENOENT)
                 return err_fail_errno(err, ERR_IO, errno, "opening '%s'", path);
         return true;

@@ -121,7 +121,7 @@ bool zreader_open(const char *path, bool compressed, uint64_t plain_max, ZReader
         scoped(zreader_freep) ZReader *r = NEW(ZReader);
         r->path = str_copy(path);
         r->plain_max = plain_max;
-        r->fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        r->fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (r->fd < 0)
                 return err_fail_errno(
                         err, errno == ENOENT ? ERR_CORRUPT : ERR_IO, errno, "opening '%s'", path);

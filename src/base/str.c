@@ -184,6 +184,11 @@ char *str_printable(const char *text, bool keep_newlines) {
         return str_take(&out);
 }
 
+bool str_is_printable(const char *text) {
+        scoped(free_str) char *printable = str_printable(text, false);
+        return strcmp(printable, text) == 0;
+}
+
 char *str_last_lines(const char *text, unsigned lines) {
         const char *end = text + strlen(text), *start = end;
         unsigned found = 0;

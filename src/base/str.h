@@ -33,6 +33,7 @@ unsigned str_distance(const char *a, const char *b);
 const char *str_nearest(const char *text, const char *const *list);
 /* Text with control bytes and invalid UTF-8 replaced by '?' (newlines too unless kept). */
 char *str_printable(const char *text, bool keep_newlines);
+bool str_is_printable(const char *text); /* one line that str_printable leaves as it is */
 /* Its last `lines` lines; owned. */
 char *str_last_lines(const char *text, unsigned lines);
 /* Whole decimal number, digits only, no sign, no space, at most `max`. */

@@ -113,7 +113,8 @@ static void read_events(Follower *follower) {
 static bool open_events(Follower *follower, Err *err) {
         scoped(free_str) char *path =
                 state_run_file(&follower->app->state, follower->what->run, "events");
-        follower->events_fd = open(path, O_RDONLY | O_CLOEXEC | O_CREAT | O_APPEND, 0600);
+        follower->events_fd = open(
+                path, O_RDONLY | O_CLOEXEC | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0600);
         if (follower->events_fd < 0)
                 return err_fail_errno(err, ERR_IO, errno, "opening '%s'", path);
         int64_t from = follower->what->from_byte;

@@ -177,14 +177,8 @@ static bool take_back(const char *now, const char *old, const json_t *set, char 
         size_t i;
         json_t *item;
         json_array_foreach(set, i, item) {
-                const char *key = js_str(item, "key");
-                scoped(free_str) char *was = NULL;
                 char *after = NULL;
-                if (!envfile_get(old, key, &was, err))
-                        return false;
-                bool done = was ? envfile_set(text, key, was, &after, err)
-                                : envfile_remove(text, key, &after, err);
-                if (!done)
+                if (!envfile_take_back(text, old, js_str(item, "key"), &after, err))
                         return false;
                 str_replace_owned(&text, after);
         }

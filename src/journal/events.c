@@ -13,7 +13,8 @@
 bool events_open(const char *path, Events *ret, Err *err) {
         if (fault_before("create", path))
                 return err_fail_errno(err, ERR_IO, errno, "opening '%s'", path);
-        int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int fd = open(
+                path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (fd < 0)
                 return err_fail_errno(err, ERR_IO, errno, "opening '%s'", path);
         fault_after();

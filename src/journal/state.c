@@ -45,17 +45,19 @@ bool state_open(const char *given, State *ret, Err *err) {
         if (!given && environment && environment[0])
                 given = environment;
         scoped(free_str) char *root = given ? str_copy(given) : default_root(err);
-        if (!root)
+        if (!root || !file_name_check(root, ERR_USAGE, err))
                 return false;
         if (!dir_make(root, err)) {
                 err_hint(err, "Belay keeps its journals there; --state or BELAY_STATE names "
                               "another place.");
                 return err_context(err, "opening the state directory '%s'", root);
         }
-        char *real = file_real(root);
+        scoped(free_str) char *real = file_real(root);
         if (!real)
                 return err_fail(err, ERR_IO, "the state directory '%s' cannot be resolved", root);
-        *ret = (State){.root = real};
+        if (!file_name_check(real, ERR_USAGE, err))
+                return false;
+        *ret = (State){.root = TAKE(real)};
         return true;
 }
 

@@ -49,10 +49,7 @@ void draft_done(Draft *draft) {
 
 /* -- values ----------------------------------------------------------------------------------- */
 
-bool draft_text_ok(const char *text) {
-        scoped(free_str) char *printable = str_printable(text, false);
-        return strcmp(printable, text) == 0;
-}
+bool draft_text_ok(const char *text) { return str_is_printable(text); }
 
 char *draft_service_name(const char *text) {
         Str name = {0};

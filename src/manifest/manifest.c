@@ -13,6 +13,7 @@
 #include "manifest/settle.h"
 #include "manifest/value.h"
 #include "manifest/yaml_tree.h"
+#include "platform/file.h"
 #include "platform/zone_file.h"
 
 static const char FILE_NAME[] = "belay.yaml";
@@ -58,7 +59,9 @@ static bool zone_check(Reader *r, const Node *list, size_t i, const char *name) 
         scoped(zone_done) Zone zone = {0};
         scoped(err_clear) Err why = {0};
         const Node *node = node_get(list->items[i], "zone");
-        return zone_load(name, &zone, &why) || why.code != ERR_UNKNOWN || !node ||
+        bool wrong = !zone_load(name, &zone, &why) &&
+                     (why.code == ERR_UNKNOWN || why.code == ERR_CORRUPT);
+        return !wrong || !node ||
                finding_add(r->findings, &(Finding){.at = node->at, .hint = why.hint}, "%s",
                        why.message);
 }
@@ -197,11 +200,13 @@ static bool manifest_read(const char *path, Str *ret, Err *err) {
 
 bool manifest_load(const char *path, Service **ret, Err *err) {
         scoped(str_done) Str text = {0};
-        if (!manifest_read(path, &text, err))
+        if (!file_name_check(path, ERR_MANIFEST, err) || !manifest_read(path, &text, err))
                 return false;
         scoped(free_str) char *real = realpath(path, NULL);
         if (!real)
                 return open_failed(path, errno, err);
+        if (!file_name_check(real, ERR_MANIFEST, err))
+                return false;
         const Source source = {
                 .shown = path,
                 .path = real,

@@ -213,6 +213,14 @@ static bool contents_check(Reader *r, const Node *root) {
         return good;
 }
 
+static bool requires_check(Reader *r, const Node *root) {
+        if (!str_equal(r->service->succeeded_on, r->service->name))
+                return true;
+        return bad(r, at(root, "requires", "succeeded_on"),
+                "\"requires.succeeded_on\" names this very service: it would wait for itself",
+                "Name the service where updates are tried first.");
+}
+
 static bool monitor_check(Reader *r, const Node *root) {
         const MonitorSpec *monitor = &r->service->monitor;
         const Node *memory = at(root, "monitor", "memory");
@@ -234,5 +242,6 @@ bool service_settle(Reader *r, const Node *root) {
         good = keep_settle(r, root) && good;
         good = stores_check(r, root) && good;
         good = contents_check(r, root) && good;
+        good = requires_check(r, root) && good;
         return monitor_check(r, root) && good;
 }

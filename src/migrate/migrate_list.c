@@ -27,6 +27,16 @@ static bool refuse_glob(const char *files, Err *err) {
                 "Files of migrations belong to the version: name them relative to that directory.");
 }
 
+/* The record of what was done and the journal know a migration by its name. */
+static bool refuse_name(const char *path, Err *err) {
+        scoped(free_str) char *shown = str_printable(path, false);
+        err_fail(err, ERR_REFUSED,
+                "migrations: the name of '%s' is no text: it has control characters or is not "
+                "UTF-8",
+                shown);
+        return err_hint(err, "The release has to name it otherwise.");
+}
+
 /* "./a//b" in a manifest means "a/b". */
 static char *plain_path(const char *path) {
         scoped(strv_freep) Strv parts = strv_split(path, '/'), kept = NULL;
@@ -134,6 +144,8 @@ static bool add_files(const MigrateContext *context, const MigrateTree *tree, co
         if (n > 1)
                 qsort(found, n, sizeof(*found), by_bytes);
         for (size_t i = 0; i < n; i++) {
+                if (!str_is_printable(found[i]))
+                        return refuse_name(found[i], err);
                 add_file(like, found[i], list);
                 if (!hash_of(context, tree, found[i], list->items[list->n - 1].sha256, err))
                         return err_context(err, "reading the migration '%s'", found[i]);

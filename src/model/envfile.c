@@ -264,22 +264,26 @@ static void add_encoded(Str *s, const char *value, EnvQuote quote) {
         str_add_char(s, quote == ENV_DOUBLE ? '"' : '\'');
 }
 
-static char *with_new_line(const char *text, bool crlf, const char *name, const char *value) {
+static char *encoded_value(const char *value, EnvQuote quote) {
+        Str s = {0};
+        add_encoded(&s, value, quote_for(value, quote));
+        return str_take(&s);
+}
+
+static char *with_new_line(const char *text, bool crlf, const char *name, const char *encoded) {
         Str s = {0};
         str_add(&s, text);
         bool bare = *text == '\0' || str_equal(text, byte_order_mark);
         if (!bare && !str_ends(text, "\n"))
                 str_add(&s, crlf ? "\r\n" : "\n");
-        str_addf(&s, "%s=", name);
-        add_encoded(&s, value, quote_for(value, ENV_PLAIN));
-        str_add(&s, crlf ? "\r\n" : "\n");
+        str_addf(&s, "%s=%s%s", name, encoded, crlf ? "\r\n" : "\n");
         return str_take(&s);
 }
 
-static char *with_value_at(const char *text, const EnvEntry *entry, const char *value) {
+static char *with_value_at(const char *text, const EnvEntry *entry, const char *encoded) {
         Str s = {0};
         str_add_n(&s, text, entry->value_at);
-        add_encoded(&s, value, quote_for(value, entry->quote));
+        str_add(&s, encoded);
         str_add(&s, text + entry->value_end);
         return str_take(&s);
 }
@@ -313,25 +317,46 @@ static bool edit_is_right(
         return true;
 }
 
+/* `encoded` is what stands behind the sign; NULL: `value` is written as suits the file. */
+static bool set_value(const char *text, const char *name, const char *value, const char *encoded,
+        char **ret, Err *err) {
+        scoped(envfile_done) EnvFile file = {0};
+        if (!envfile_parse(text, &file, err))
+                return false;
+        const EnvEntry *entry = envfile_find(&file, name);
+        scoped(free_str) char *written =
+                encoded ? str_copy(encoded)
+                        : encoded_value(value, entry ? entry->quote : ENV_PLAIN);
+        scoped(free_str) char *after = NULL;
+        if (entry && str_equal(entry->value, value))
+                after = str_copy(text);
+        else
+                after = entry ? with_value_at(text, entry, written)
+                              : with_new_line(text, file.crlf, name, written);
+        if (!edit_is_right(&file, after, name, value, err))
+                return false;
+        *ret = TAKE(after);
+        return true;
+}
+
 bool envfile_set(const char *text, const char *name, const char *value, char **ret, Err *err) {
         if (!envfile_name_ok(name))
                 return err_fail(err, ERR_USAGE, "'%s' is no name for an env file", name);
         if (strpbrk(value, "\r\n"))
                 return err_fail(err, ERR_USAGE, "the value of '%s' has a line break", name);
+        return set_value(text, name, value, NULL, ret, err);
+}
+
+bool envfile_take_back(const char *text, const char *old, const char *name, char **ret, Err *err) {
         scoped(envfile_done) EnvFile file = {0};
-        if (!envfile_parse(text, &file, err))
+        if (!envfile_parse(old, &file, err))
                 return false;
-        const EnvEntry *entry = envfile_find(&file, name);
-        scoped(free_str) char *after = NULL;
-        if (entry && str_equal(entry->value, value))
-                after = str_copy(text);
-        else
-                after = entry ? with_value_at(text, entry, value)
-                              : with_new_line(text, file.crlf, name, value);
-        if (!edit_is_right(&file, after, name, value, err))
-                return false;
-        *ret = TAKE(after);
-        return true;
+        const EnvEntry *was = envfile_find(&file, name);
+        if (!was)
+                return envfile_remove(text, name, ret, err);
+        scoped(free_str) char *encoded =
+                str_copy_n(old + was->value_at, was->value_end - was->value_at);
+        return set_value(text, name, was->value, encoded, ret, err);
 }
 
 bool envfile_remove(const char *text, const char *name, char **ret, Err *err) {

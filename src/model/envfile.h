@@ -55,6 +55,8 @@ bool envfile_get(const char *text, const char *name, char **ret, Err *err);
 bool envfile_set(const char *text, const char *name, const char *value, char **ret, Err *err);
 /* The text without any line that assigns `name`. *ret is owned. */
 bool envfile_remove(const char *text, const char *name, char **ret, Err *err);
+/* The text with `name` as it is in `old`: the value in its very bytes, of several lines, too, or gone. */
+bool envfile_take_back(const char *text, const char *old, const char *name, char **ret, Err *err);
 /* [A-Za-z_][A-Za-z0-9_.-]*, at most 256 bytes. */
 bool envfile_name_ok(const char *name);
 

@@ -166,6 +166,16 @@ bool file_sha256(const char *path, char ret_hex[65], Err *err) {
         return true;
 }
 
+bool file_name_check(const char *path, ErrCode code, Err *err) {
+        if (str_is_printable(path))
+                return true;
+        scoped(free_str) char *shown = str_printable(path, false);
+        err_fail(err, code, "the path '%s' is no text: it has control characters or is not UTF-8",
+                shown);
+        return err_hint(err, "Belay could not write it down and find it again. Rename what is odd "
+                             "in it.");
+}
+
 char *file_real(const char *path) {
         char *real = realpath(path, NULL);
         if (real || errno != ENOENT)

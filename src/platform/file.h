@@ -31,6 +31,8 @@ void sha256_hex(const void *bytes, size_t n, char ret_hex[65]);
 /* Absolute, without symbolic links; the last component may be absent. Owned; NULL when there is not
  * even its directory. */
 char *file_real(const char *path);
+/* Journals are JSON and lists are lines: a path that is to be found in them must be one line of text. */
+bool file_name_check(const char *path, ErrCode code, Err *err);
 
 /* -- writing ------------------------------------------------------------------------------ */
 /* Replaces the file by rename: temporary file beside it (".<name>.belay-tmp"), write, fsync, rename,

@@ -356,6 +356,8 @@ static bool open_root(const char *directory, Init *init, Err *err) {
         init->root = realpath(directory, NULL);
         if (!init->root || stat(init->root, &st) < 0 || !S_ISDIR(st.st_mode))
                 return err_fail(err, ERR_UNKNOWN, "there is no directory '%s'", directory);
+        if (!file_name_check(init->root, ERR_REFUSED, err))
+                return false;
         init->place = str_copy(init->root);
         init->path = path_join(init->root, NAME);
         if (!file_exists(init->path))

@@ -10,6 +10,8 @@
 #include "platform/file.h"
 #include "update/world.h"
 
+enum { SECRET_LEAST = 4, SECRET_LINE_LEAST = 8 };
+
 /* Looks at NAME in "NAME=value". What the manifest lists under configuration.secrets is one by any name. */
 bool setting_is_secret(const ConfigSpec *spec, const char *setting) {
         static const char *const words[] = {
@@ -22,6 +24,24 @@ bool setting_is_secret(const ConfigSpec *spec, const char *setting) {
                 if (str_equal(spec->secrets[i].key, name))
                         return true;
         return false;
+}
+
+/* Output is looked through line by line: of a key of several lines each is one. */
+static void add_secret(Looking *looking, const char *value) {
+        scoped(strv_freep) Strv lines = strchr(value, '\n') ? strv_split(value, '\n') : NULL;
+        if (strlen(value) >= SECRET_LEAST)
+                strv_add(&looking->secrets, value);
+        for (size_t i = 0; lines && lines[i]; i++)
+                if (strlen(lines[i]) >= SECRET_LINE_LEAST)
+                        strv_add(&looking->secrets, lines[i]);
+}
+
+/* What a manifest has in clear (with a warning) is no less secret. */
+static void add_manifest_secrets(const Service *service, Looking *looking) {
+        const ProcessSpec *process = &service->process;
+        for (size_t i = 0; i < process->n_environment; i++)
+                if (setting_is_secret(&service->configuration, process->environment[i].name))
+                        add_secret(looking, process->environment[i].value);
 }
 
 static bool read_env(const Service *service, Looking *looking, Err *err) {
@@ -39,9 +59,8 @@ static bool read_env(const Service *service, Looking *looking, Err *err) {
         explicit_bzero(text, bytes);
         for (size_t i = 0; looking->env && looking->env[i]; i++) {
                 const char *value = strchr(looking->env[i], '=');
-                if (value && strlen(value + 1) >= 4 &&
-                        setting_is_secret(&service->configuration, looking->env[i]))
-                        strv_add(&looking->secrets, value + 1);
+                if (value && setting_is_secret(&service->configuration, looking->env[i]))
+                        add_secret(looking, value + 1);
         }
         return true;
 }
@@ -77,6 +96,7 @@ bool looking_open(const World *world, const Release *release, Looking *ret, Err 
                 looking_done(looking);
                 return false;
         }
+        add_manifest_secrets(service, looking);
         looking->service = *service;
         looking->service.directory = looking->directory;
         add_header_secrets(service, looking);

@@ -526,6 +526,25 @@ static void odd_lists(void **unused) {
         assert_int_equal(err.code, ERR_MANIFEST);
 }
 
+/* A file is known by its name, in the record and in the journal: two that are no text would be one. */
+static void names_that_are_no_text(void **unused) {
+        (void)unused;
+        static const char *const bad[] = {
+                "1\n.sql", "1\033[31m.sql", "1\xff.sql", "1\xe2\x80\xae.sql"};
+        with_sql("migrations/*.sql");
+        for (size_t i = 0; i < COUNT_OF(bad); i++) {
+                scoped(free_str) char *path = path_join("migrations", bad[i]);
+                char *paths[] = {WORD("migrations/0.sql"), path, NULL};
+                const MigrateTree tree = {.paths = paths};
+                scoped(migration_list_done) MigrationList list = {0};
+                scoped(err_clear) Err err = {0};
+                assert_false(migrate_list(&context, &tree, &list, &err));
+                assert_int_equal(err.code, ERR_REFUSED);
+                assert_non_null(strstr(err.message, "is no text"));
+                assert_null(strpbrk(err.message, "\n\033\xff\xe2"));
+        }
+}
+
 static void the_record_travels(void **unused) {
         (void)unused;
         write_file("migrations/1.sql", "create table a(x);");
@@ -594,6 +613,7 @@ int main(void) {
                 TEST(by_a_person),
                 TEST(of_a_tree),
                 TEST(odd_lists),
+                TEST(names_that_are_no_text),
                 TEST(the_record_travels),
 #ifdef BELAY_FAULT_POINTS
                 TEST(every_write_fails_once),

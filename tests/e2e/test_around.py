@@ -125,6 +125,19 @@ def test_secrets_stay_out_of_what_is_kept(make_site):
     assert "[secret]" in said and "0123456789abcdef0123" not in said and "hunter2" not in said
 
 
+def test_a_secret_of_several_lines_and_one_of_the_manifest(make_site):
+    """Output is kept line by line: each line of a key is a secret, and so is what the manifest sets in clear."""
+    site = with_hooks(make_site, {"before-backup": hook()},
+                      script="#!/bin/sh\ngrep 4567 .env\necho it is in-clear-0123\n")
+    with open(site.app / ".env", "a", encoding="utf-8") as file:
+        file.write('SIGNING_KEY="-----BEGIN KEY-----\nMIIabcdef0123\nMIIabcdef4567\n-----END KEY-----"\n')
+    site.manifest["runtime"]["process"]["environment"] = {"MAIL_PASSWORD": "in-clear-0123"}
+    site.write_manifest()
+    site.ok("update", SERVICE, "1.1.0")
+    said = site.ok("logs", "--run", "1").out
+    assert said.count("[secret]") == 2 and "MIIabc" not in said and "in-clear" not in said, said
+
+
 # ---- busy
 
 

@@ -58,6 +58,43 @@ static void a_plan_refuses_what_cannot_be_undone(void **state) {
         backup_plan_done(&plan);
 }
 
+/* B-01 */
+static void what_is_not_even_a_file_is_no_database(void **state) {
+        (void)state;
+        scoped(fixture_freep) Fixture *f = fixture_new();
+        scoped(free_str) char *fifo = in_data(f, "fifo.db"), *dir = in_data(f, "dir.db"),
+                              *link = in_data(f, "link.db");
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        assert_int_equal(mkdir(dir, 0700), 0);
+        assert_int_equal(symlink("nowhere", link), 0);
+        fixture_add(f, CONTENT_SQLITE, "data/fifo.db", "fifo.db");
+        fixture_add(f, CONTENT_SQLITE, "data/dir.db", "dir.db");
+        fixture_add(f, CONTENT_SQLITE, "data/link.db", "link.db");
+        BackupPlan plan = plan_of(f);
+        assert_true(says(plan.refusals, "fifo.db' is no SQLite database, not even a file"));
+        assert_true(says(plan.refusals, "dir.db' is no SQLite database, not even a file"));
+        assert_true(says(plan.refusals, "link.db' is a symbolic link that leads nowhere"));
+        assert_false(says(plan.refusals, "names"));
+        assert_false(says(plan.warnings, "fifo.db' is empty"));
+        backup_plan_done(&plan);
+}
+
+/* Y-18: two names of one database are one content, which is restored once. */
+static void two_names_of_one_database_are_one(void **state) {
+        (void)state;
+        scoped(fixture_freep) Fixture *f = fixture_new();
+        scoped(free_str) char *main = in_data(f, "main.db"), *link = in_data(f, "link.db");
+        make_note_table(main, "WAL");
+        assert_int_equal(symlink("main.db", link), 0);
+        fixture_add(f, CONTENT_SQLITE, "data/main.db", "main.db");
+        fixture_add(f, CONTENT_SQLITE, "data/link.db", "link.db");
+        BackupPlan plan = plan_of(f);
+        assert_null(plan.refusals);
+        assert_int_equal(plan.n_items, 1);
+        assert_true(says(plan.warnings, "which is backed up already"));
+        backup_plan_done(&plan);
+}
+
 static void a_store_inside_of_the_data_is_refused(void **state) {
         (void)state;
         scoped(fixture_freep) Fixture *f = fixture_new();
@@ -713,6 +750,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_plan_tells_sizes_and_databases),
                 cmocka_unit_test(a_plan_refuses_what_cannot_be_undone),
+                cmocka_unit_test(what_is_not_even_a_file_is_no_database),
+                cmocka_unit_test(two_names_of_one_database_are_one),
                 cmocka_unit_test(a_store_inside_of_the_data_is_refused),
                 cmocka_unit_test(a_store_that_others_may_write_is_refused),
                 cmocka_unit_test(missing_and_empty_contents_are_said),

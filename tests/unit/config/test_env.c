@@ -261,6 +261,30 @@ static void edit_by_user_is_kept(void **state) {
         place_done(place);
 }
 
+/* What a key meant before may be of several lines, in quotes: it comes back in its very bytes. */
+static void value_of_several_lines_comes_back(void **state) {
+        (void)state;
+        static const char *const texts[] = {
+                "APP_VERSION=\"1.0.0\nbuilt by hand\" # now\nOTHER='kept'\n",
+                "APP_VERSION='1.0.0\nbuilt\nby hand'\nOTHER='kept'\n",
+                "APP_VERSION=\"1.0.0\\nbuilt by hand\"\r\nOTHER='kept'\r\n",
+                "APP_VERSION=\"1.0.0 \\\"x\\\" $HOME\"\nOTHER='kept'\n",
+        };
+        for (size_t i = 0; i < COUNT_OF(texts); i++) {
+                Place *place = place_new(texts[i]);
+                prepare(place);
+                apply(place);
+                scoped(free_str) char *now = read_text(place->env);
+                scoped(free_str) char *edited = str_format("# a person's line\n%s", now);
+                write_text(place->env, edited, 0640);
+                assert_true(undo(place));
+                scoped(free_str) char *back = read_text(place->env);
+                scoped(free_str) char *wanted = str_format("# a person's line\n%s", texts[i]);
+                assert_string_equal(back, wanted);
+                place_done(place);
+        }
+}
+
 static void edit_of_our_key_is_drift(void **state) {
         (void)state;
         Place *place = place_new(before_text);
@@ -414,6 +438,7 @@ int main(void) {
                 cmocka_unit_test(missing_file_is_made_and_unmade),
                 cmocka_unit_test(made_for_the_owner_of_the_directory),
                 cmocka_unit_test(edit_by_user_is_kept),
+                cmocka_unit_test(value_of_several_lines_comes_back),
                 cmocka_unit_test(edit_of_our_key_is_drift),
                 cmocka_unit_test(change_before_apply_is_drift),
                 cmocka_unit_test(backups_stay_until_the_next_success),

@@ -547,6 +547,8 @@ static const Case lacking[] = {
         {"check confirm", BASE "checks: [ confirm: a ]\n",
                 ":5:11: this build has no check 'confirm'"},
         {"maintain", BASE "maintain: {}\n", ":5:1: this build has no 'maintain'"},
+        {"Y19 itself", BASE "requires: { succeeded_on: notes }\n",
+                ":5:27: \"requires.succeeded_on\" names this very service"},
         {"Y19 after", BASE "after: [notes]\n", ":5:1: this build has no 'after'"},
         {"notify", BASE "notify:\n", ":5:1: this build has no 'notify'"},
 };

@@ -13,6 +13,7 @@
 
 #include "base/own.h"
 #include "base/str.h"
+#include "journal/state.h"
 #include "manifest/manifest.h"
 #include "platform/file.h"
 
@@ -127,6 +128,42 @@ static void test_y24_sizes(void **unused) {
         check_load(large, ERR_MANIFEST, ":5:1: a NUL byte", NULL);
 }
 
+/* What is beside the zones in their directory is none. */
+static void test_y23_a_file_that_is_no_zone(void **unused) {
+        (void)unused;
+        if (!file_exists("/usr/share/zoneinfo/leapseconds"))
+                skip();
+        scoped(free_str) char *path = put("zone.yaml",
+                GOOD "freeze: [{ from: 2026-12-20, to: 2026-12-31, zone: leapseconds }]\n", 0644);
+        check_load(path, ERR_MANIFEST, ":5:52: reading '/usr/share/zoneinfo/leapseconds'", NULL);
+}
+
+/* Journals and lists could not name it. */
+static void test_paths_that_are_no_text(void **unused) {
+        (void)unused;
+        static const char *const names[] = {
+                "a\nb", "a\033[31mb", "a\xff", "a\xc3", "a\xe2\x80\xae", "a\x7f"};
+        for (size_t i = 0; i < COUNT_OF(names); i++) {
+                scoped(free_str) char *odd = in_dir(names[i]);
+                scoped(free_str) char *within = path_join(names[i], "belay.yaml");
+                assert_int_equal(mkdir(odd, 0755), 0);
+                scoped(free_str) char *path = put(within, GOOD, 0644);
+                scoped(free_str) char *link = str_format("%s/link-%zu", dir, i);
+                assert_int_equal(symlink(path, link), 0);
+                check_load(path, ERR_MANIFEST, "is no text", "Rename");
+                check_load(link, ERR_MANIFEST, "is no text", "Rename");
+                State state = {0};
+                scoped(err_clear) Err err = {0};
+                assert_false(state_open(odd, &state, &err));
+                assert_int_equal(err.code, ERR_USAGE);
+        }
+        scoped(free_str) char *fine = in_dir("a b'\"$é");
+        assert_int_equal(mkdir(fine, 0755), 0);
+        scoped(free_str) char *path = put("a b'\"$é/belay.yaml", GOOD, 0644);
+        scoped(service_freep) Service *service = NULL;
+        assert_true(manifest_load(path, &service, NULL));
+}
+
 static void test_y17_a_content_that_leads_elsewhere(void **unused) {
         (void)unused;
         scoped(free_str) char *root = in_dir("rootlink"), *proc = in_dir("proclink");
@@ -207,6 +244,8 @@ int main(void) {
                 cmocka_unit_test(test_what_is_no_file),
                 cmocka_unit_test(test_world_writable_names_the_chmod),
                 cmocka_unit_test(test_y24_sizes),
+                cmocka_unit_test(test_y23_a_file_that_is_no_zone),
+                cmocka_unit_test(test_paths_that_are_no_text),
                 cmocka_unit_test(test_y17_a_content_that_leads_elsewhere),
                 cmocka_unit_test(test_y16_a_store_behind_a_link),
                 cmocka_unit_test(test_find_here_and_above),

@@ -11,8 +11,9 @@
 #include "manifest/contents.h"
 #include "manifest/manifest.h"
 #include "manifest/value.h"
+#include "platform/file.h"
 
-enum { DEPTH_MAX = 6, ENTRIES_MAX = 20000, FOUND_MAX = 200, SQLITE_LEAST = 100 };
+enum { DEPTH_MAX = 6, ENTRIES_MAX = 20000, FOUND_MAX = 200, SQLITE_LEAST = 100, WARNED_MAX = 10 };
 
 /* www.sqlite.org/fileformat.html, 1.3: the first 16 bytes, the NUL included. */
 static const char SQLITE_MAGIC[16] = "SQLite format 3";
@@ -24,8 +25,11 @@ typedef struct Walk {
         Strv tracked; /* absolute, sorted; NULL: nothing is known of git */
         size_t n_tracked;
         const char *mixed; /* the data directory with tracked files that the walk is in, or NULL */
+        const char *top;   /* of the files of a version: artifacts are named from there */
+        bool in_release;   /* the walk is in the release that runs, and only warns */
+        bool plain;        /* there is none yet: the first will be made of the plain checkout */
         dev_t device;
-        unsigned entries;
+        unsigned entries, warned;
         Strv *unseen; /* what could not be looked at is told here, and passed over; NULL: it is an error */
         bool full; /* unseen: the limit of entries was told */
         Err *err;
@@ -61,16 +65,27 @@ static bool is_skipped(const char *name) {
                str_ends(name, ".belay-tmp");
 }
 
-/* "dist", or "dist.0123456789ab" as Belay keeps it for a version; and the releases themselves. */
-static bool is_made(const Service *service, const char *path) {
-        const GitSpec *git = &service->git;
+/* How Belay names what it keeps of an artifact (source/git/artifacts.h): "dist.0123456789ab" for a version,
+ * "dist.before" for what a person had there. "dist.db" is data like any other. */
+static bool is_kept_name(const char *behind) {
+        enum { COMMIT_DIGITS = 12 };
+        size_t digits = strspn(behind, "0123456789abcdef");
+        return (digits == COMMIT_DIGITS && behind[digits] == '\0') ||
+               strcmp(behind, "before") == 0 || str_starts(behind, "before-");
+}
+
+/* What install and build make, and the releases themselves: in that which runs is looked by itself. */
+static bool is_made(const Walk *walk, const char *path) {
+        const GitSpec *git = &walk->service->git;
         scoped(free_str) char *releases = path_join(git->directory, "releases");
         if (git->layout == LAYOUT_RELEASES && strcmp(path, releases) == 0)
                 return true;
         for (size_t i = 0; git->artifacts && git->artifacts[i]; i++) {
-                scoped(free_str) char *artifact = path_join(git->directory, git->artifacts[i]);
-                size_t n = strlen(artifact);
-                if (strncmp(path, artifact, n) == 0 && (path[n] == '\0' || path[n] == '.'))
+                scoped(free_str) char *artifact = path_join(walk->top, git->artifacts[i]);
+                if (!str_starts(path, artifact))
+                        continue;
+                const char *behind = path + strlen(artifact);
+                if (*behind == '\0' || (*behind == '.' && is_kept_name(behind + 1)))
                         return true;
         }
         return false;
@@ -128,9 +143,44 @@ static bool is_store(const Walk *walk, const char *path) {
         return strv_contains(stores, path);
 }
 
+/* Each release is another directory: of a plain checkout the first one has what is in shared/ alone. */
+static bool refuse_unshared(Walk *walk, const char *path) {
+        err_fail(walk->err, ERR_REFUSED,
+                "'%s' looks like data of the service, but no release would have it: it lies "
+                "outside '%s/shared'",
+                path, walk->service->git.directory);
+        if (walk->unseen)
+                content_drop_last(walk->service);
+        return err_hint(walk->err, "Stop the service, move it to shared/ and name it under "
+                                   "source.git.shared. " LIST_THEM);
+}
+
+static bool is_shared(const Walk *walk, const char *path) {
+        const GitSpec *git = &walk->service->git;
+        scoped(free_str) char *shared = path_join(git->directory, "shared");
+        return path_holds(shared, path) || !path_holds(git->directory, path);
+}
+
+/* What has come about in the release that runs goes with it. It is too late to refuse that: a way back from
+ * here must stay open. */
+static void release_warn(Walk *walk, const char *path) {
+        Strv *warnings = &walk->service->warnings;
+        scoped(free_str) char *text = str_format(
+                "'%s' looks like data of the service, and the next release will not have it: "
+                "move it to shared/ and name it under source.git.shared",
+                path);
+        if (walk->warned < WARNED_MAX && !strv_contains(*warnings, text))
+                strv_push(warnings, TAKE(text));
+        walk->warned++;
+}
+
 static bool add(Walk *walk, ContentKind kind, const char *path) {
         Service *service = walk->service;
         BackupSpec *backup = &service->backup;
+        if (walk->in_release) {
+                release_warn(walk, path);
+                return true;
+        }
         if (backup->n_contents == FOUND_MAX) {
                 err_fail(walk->err, ERR_REFUSED, "'%s' has more than %d places that look like data",
                         service->directory, FOUND_MAX);
@@ -145,6 +195,8 @@ static bool add(Walk *walk, ContentKind kind, const char *path) {
                         content_drop_last(service);
                 return err_hint(walk->err, LIST_THEM);
         }
+        if (walk->plain && !is_shared(walk, path))
+                return refuse_unshared(walk, path);
         scoped(free_str) char *key = str_format("backup.contents[%zu]", backup->n_contents - 1);
         service_explain(service, key, path,
                 kind == CONTENT_SQLITE ? "detected: an SQLite database"
@@ -201,7 +253,7 @@ static bool enter(Walk *walk, int dir, const char *name, const char *path, unsig
 
 /* Whether that is data nobody but a person can tell; it is not passed over in silence. */
 static void mixed_warn(Walk *walk, const char *path) {
-        if (!walk->mixed || file_is_tracked(walk, path) || is_placeholder(path))
+        if (!walk->mixed || walk->in_release || file_is_tracked(walk, path) || is_placeholder(path))
                 return;
         scoped(free_str) char *text =
                 str_format("'%s' holds files of git and others, and is not backed "
@@ -216,7 +268,7 @@ static bool entry_look(Walk *walk, int dir, const char *name, const char *path, 
         if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT ||
                        err_fail_errno(walk->err, ERR_IO, errno, "looking at '%s'", path);
-        if (st.st_dev != walk->device || is_skipped(name) || is_made(walk->service, path))
+        if (st.st_dev != walk->device || is_skipped(name) || is_made(walk, path))
                 return true;
         if (S_ISDIR(st.st_mode))
                 return enter(walk, dir, name, path, depth);
@@ -285,28 +337,55 @@ static bool walk_directory(Walk *walk, int fd, const char *path, unsigned depth)
         return true;
 }
 
+static bool walk_from(Walk *walk, const char *directory, const char *const *tracked) {
+        scoped(close_fd) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct stat st;
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return err_fail_errno(
+                        walk->err, ERR_IO, errno, "looking for data in '%s'", directory);
+        scoped(strv_freep) Strv absolute = NULL;
+        for (; tracked && *tracked; tracked++)
+                strv_push(&absolute, path_join(directory, *tracked));
+        sort(absolute);
+        walk->tracked = absolute;
+        walk->n_tracked = strv_count(absolute);
+        walk->device = st.st_dev;
+        return walk_directory(walk, TAKE_FD(fd), directory, 1);
+}
+
+/* What cannot be looked at in there is passed over. */
+static void look_at_release(Service *service, const char *release, const char *const *tracked) {
+        scoped(strv_freep) Strv unseen = NULL;
+        scoped(err_clear) Err err = {0};
+        Walk walk = {.service = service,
+                .top = release,
+                .in_release = true,
+                .unseen = &unseen,
+                .err = &err};
+        (void)walk_from(&walk, release, tracked);
+}
+
 static bool detect(Service *service, const char *const *tracked, Strv *unseen, Err *err) {
         if (service->backup.contents_given)
                 return true;
         for (size_t i = 0; i < service->backup.n_contents; i++)
                 if (service->backup.contents[i].detected)
                         return true;
-        scoped(close_fd) int fd = open(service->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        struct stat st;
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return err_fail_errno(
-                        err, ERR_IO, errno, "looking for data in '%s'", service->directory);
-        scoped(strv_freep) Strv absolute = NULL;
-        for (; tracked && *tracked; tracked++)
-                strv_push(&absolute, path_join(service->directory, *tracked));
-        sort(absolute);
+        const GitSpec *git = &service->git;
+        bool releases = git->layout == LAYOUT_RELEASES;
+        scoped(free_str) char *current = path_join(git->directory, "current");
+        scoped(free_str) char *release =
+                releases && file_exists(current) ? file_real(current) : NULL;
         Walk walk = {.service = service,
-                .tracked = absolute,
-                .n_tracked = strv_count(absolute),
-                .device = st.st_dev,
+                .top = git->directory,
+                .plain = releases && !release,
                 .unseen = unseen,
                 .err = err};
-        return walk_directory(&walk, TAKE_FD(fd), service->directory, 1);
+        if (!walk_from(&walk, service->directory, tracked))
+                return false;
+        if (release)
+                look_at_release(service, release, tracked);
+        return true;
 }
 
 bool manifest_detect_contents(Service *service, const char *const *tracked, Err *err) {

@@ -116,6 +116,84 @@ static void test_databases_and_directories(void **unused) {
         check_found(all, "sqlite:1/2/3/4/5/six.db sqlite:data/inner.db path:src/uploads");
 }
 
+/* Only the names that Belay gives to what is made are passed over: a database beside may begin alike. */
+static void test_data_named_like_an_artifact(void **unused) {
+        (void)unused;
+        put_sqlite("made/shop");
+        put_sqlite("made/shop.db");
+        put_sqlite("made/shop.0123456789ab");
+        put_sqlite("made/shop.0123456789ab.db");
+        put_sqlite("made/shop.before");
+        put_sqlite("made/shop.before-7");
+        put_sqlite("made/shop.beforehand");
+        put_sqlite("made/shops");
+        scoped(service_freep) Service *service = service_with("");
+        strv_free(service->git.artifacts);
+        service->git.artifacts = NULL;
+        strv_add(&service->git.artifacts, "made/shop");
+        assert_true(manifest_detect_contents(service, NULL, NULL));
+        scoped(free_str) char *text = found(service);
+        scoped(free_str) char *made = path_join(dir, "made");
+        assert_true(tree_remove(made, NULL));
+        assert_non_null(strstr(text, " sqlite:made/shop.0123456789ab.db sqlite:made/shop.beforehand"
+                                     " sqlite:made/shop.db sqlite:made/shops "));
+        assert_null(strstr(text, "made/shop "));
+        assert_null(strstr(text, "made/shop.0123456789ab "));
+        assert_null(strstr(text, "made/shop.before "));
+        assert_null(strstr(text, "made/shop.before-7"));
+}
+
+static bool find_in_releases(const char *extra, char **ret, Err *err) {
+        static const char *const tracked[] = {"fixture.db", NULL};
+        static const char text[] = "version: 1\nservice: notes\n"
+                                   "runtime: { process: { command: [./s] } }\n"
+                                   "source: { git: { layout: releases, directory: rel } }\n";
+        scoped(free_str) char *path = path_join(dir, "belay.yaml");
+        scoped(service_freep) Service *service = NULL;
+        scoped(free_str) char *made = path_join(dir, extra);
+        put_sqlite(extra);
+        assert_true(manifest_parse(path, text, sizeof(text) - 1, &service, err));
+        bool good = manifest_detect_contents(service, tracked, err);
+        scoped(free_str) char *what = good ? found(service) : NULL;
+        bool warned = service->warnings && strstr(service->warnings[0], extra);
+        *ret = what ? str_format("%s%s", what, warned ? " warns" : "") : NULL;
+        assert_int_equal(unlink(made), 0);
+        return good;
+}
+
+static void not_found_in_releases(const char *extra) {
+        scoped(err_clear) Err err = {0};
+        scoped(free_str) char *what = NULL;
+        assert_false(find_in_releases(extra, &what, &err));
+        assert_int_equal(err.code, ERR_REFUSED);
+        assert_non_null(strstr(err.message, extra));
+        assert_non_null(strstr(err.hint, "source.git.shared"));
+}
+
+/* With releases only what is in shared/ is there for the next one; the rest would be left behind, unseen. */
+static void test_data_that_a_release_would_not_have(void **unused) {
+        (void)unused;
+        scoped(free_str) char *current = path_join(dir, "rel/current");
+        scoped(free_str) char *all = path_join(dir, "rel");
+        scoped(free_str) char *before = NULL, *during = NULL, *after = NULL, *beside = NULL;
+        put_sqlite("rel/shared/data.db");
+        put_sqlite("rel/fixture.db");
+        not_found_in_releases("rel/notes.db");
+        assert_true(find_in_releases("rel/node_modules/x.db", &before, NULL));
+        assert_string_equal(before, "sqlite:rel/shared/data.db");
+        put_sqlite("rel/releases/1.0/fixture.db");
+        put_sqlite("rel/releases/0.9/old.db");
+        assert_int_equal(symlink("releases/1.0", current), 0);
+        assert_true(find_in_releases("rel/releases/1.0/notes.db", &during, NULL));
+        assert_string_equal(during, "sqlite:rel/shared/data.db warns");
+        assert_true(find_in_releases("rel/releases/0.9/more.db", &after, NULL));
+        assert_string_equal(after, "sqlite:rel/shared/data.db");
+        /* Named by its whole path, as a program may that was there before. */
+        assert_true(find_in_releases("rel/notes.db", &beside, NULL));
+        assert_string_equal(beside, "sqlite:rel/notes.db sqlite:rel/shared/data.db");
+        assert_true(tree_remove(all, NULL));
+}
+
 static void test_origins_and_slugs(void **unused) {
         (void)unused;
         scoped(service_freep) Service *service = service_with("");
@@ -233,6 +311,8 @@ static void test_a_directory_that_is_not_there(void **unused) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_databases_and_directories),
+                cmocka_unit_test(test_data_named_like_an_artifact),
+                cmocka_unit_test(test_data_that_a_release_would_not_have),
                 cmocka_unit_test(test_origins_and_slugs),
                 cmocka_unit_test(test_mixed_directories_are_said),
                 cmocka_unit_test(test_every_tracked_database_is_left_out),

@@ -260,6 +260,20 @@ static void releases_are_made_and_switched(void **state) {
         assert_false(is_there(w, "releases/1.2.0"));
 }
 
+/* Whoever calls a slot does not ask whether there is one. */
+static void both_layouts_can_do_everything(void **state) {
+        World *w = *state;
+        scoped(release_done) Release two = resolve(w, "1.1.0");
+        void *slots[sizeof(Source) / sizeof(void *)];
+        int64_t at_ms = 0;
+        memcpy(slots, w->source, sizeof(Source));
+        for (size_t i = 0; i < COUNT_OF(slots); i++)
+                assert_non_null(slots[i]);
+        fetch(w, &two);
+        assert_true(w->source->dated(&w->at, &two, &at_ms, NULL));
+        assert_true(at_ms > 0);
+}
+
 /* The same version, another commit: the directory of the one that runs is not touched. */
 static void a_moved_tag_gets_another_directory(void **state) {
         World *w = *state;
@@ -274,6 +288,66 @@ static void a_moved_tag_gets_another_directory(void **state) {
         scoped(free_str) char *expected = str_format("releases/1.1.0-%.12s", three.reference);
         assert_true(leads_to(w, "current", expected));
         assert_true(holds(w->work, "releases/1.1.0/built", "1.1.0\n"));
+}
+
+/* A worktree below releases/ that somebody made by hand, with files that are nowhere else, is not Belay's. */
+static void worktrees_of_others_stay(void **state) {
+        World *w = *state;
+        scoped(release_done) Release two = resolve(w, "1.1.0");
+        scoped(release_done) Release three = resolve(w, "1.2.0");
+        fetch(w, &two);
+        GIT(w->work, "worktree", "add", "--quiet", "--detach", "releases/1.2.0", "v1.0.0");
+        put(w->work, "releases/1.2.0/only.here", "mine\n");
+        go_to(w, &three);
+        scoped(free_str) char *expected = str_format("releases/1.2.0-%.12s", three.reference);
+        assert_true(leads_to(w, "current", expected));
+        keep_two(w, &three, &three);
+        assert_true(holds(w->work, "releases/1.2.0/only.here", "mine\n"));
+        assert_false(is_there(w, "releases/1.1.0") || is_there(w, ".git/belay-making"));
+}
+
+/* What Belay was making when it died goes, and is made anew. */
+static void a_half_made_release_is_made_anew(void **state) {
+        World *w = *state;
+        scoped(release_done) Release two = resolve(w, "1.1.0");
+        scoped(err_clear) Err err = {0};
+        must(w->source->fetch(&w->at, &two, &err), &err);
+        Strv make = TAKE(w->service.git.build);
+        strv_add(&w->service.git.build, "false");
+        const SourceBuild how = {.values = {.version = two.version}};
+        assert_false(w->source->build(&w->at, &two, &how, &err));
+        assert_true(is_there(w, "releases/1.1.0/app.txt") && is_there(w, ".git/belay-making"));
+        put(w->work, "releases/1.1.0/half", "made\n");
+        strv_freep(&w->service.git.build);
+        w->service.git.build = make;
+        go_to(w, &two);
+        assert_true(leads_to(w, "current", "releases/1.1.0"));
+        assert_false(is_there(w, "current/half") || is_there(w, ".git/belay-making"));
+}
+
+/* A release that is gone back to has what is shared since, too; what it holds of its own is not replaced. */
+static void what_is_shared_later_is_in_earlier_releases(void **state) {
+        World *w = *state;
+        scoped(release_done) Release two = resolve(w, "1.1.0");
+        scoped(release_done) Release three = resolve(w, "1.2.0");
+        go_to(w, &two);
+        go_to(w, &three);
+        keep_two(w, &two, &three);
+        put(w->work, "shared/up/loads", "all of them\n");
+        strv_add(&w->service.git.shared, "up/loads");
+        put(w->work, "releases/1.1.0/up/loads", "only here\n");
+        scoped(err_clear) Err err = {0};
+        const SourceBuild how = {.values = {.version = two.version}};
+        must(w->source->fetch(&w->at, &two, &err), &err);
+        assert_false(w->source->build(&w->at, &two, &how, &err));
+        assert_int_equal(err.code, ERR_REFUSED);
+        assert_non_null(strstr(err.message, "has a 'up/loads' of its own"));
+        assert_true(holds(w->work, "releases/1.1.0/up/loads", "only here\n"));
+        scoped(free_str) char *own = in_work(w, "releases/1.1.0/up");
+        assert_true(tree_remove(own, NULL));
+        go_to(w, &two);
+        assert_true(leads_to(w, "current/up/loads", "../../../shared/up/loads"));
+        assert_true(holds(w->work, "current/up/loads", "all of them\n"));
 }
 
 static void a_link_that_leads_elsewhere_is_drift(void **state) {
@@ -326,6 +400,8 @@ static void releases_need_their_place(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                MADE(both_layouts_can_do_everything),
+                RELEASES(both_layouts_can_do_everything),
                 MADE(artifacts_are_placed_and_taken_back),
                 MADE(paths_written_while_building_stay_true),
                 MADE(two_sets_are_kept),
@@ -337,6 +413,9 @@ int main(void) {
                 MADE(artifacts_behind_links_are_refused),
                 RELEASES(releases_are_made_and_switched),
                 RELEASES(a_moved_tag_gets_another_directory),
+                RELEASES(worktrees_of_others_stay),
+                RELEASES(a_half_made_release_is_made_anew),
+                RELEASES(what_is_shared_later_is_in_earlier_releases),
                 RELEASES(a_link_that_leads_elsewhere_is_drift),
                 RELEASES(a_moved_directory_says_how_it_is_mended),
                 RELEASES(releases_need_their_place),

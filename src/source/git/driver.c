@@ -20,16 +20,17 @@ static bool always_builds(const SourceContext *context) {
         return true;
 }
 
+/* What both layouts do in the same way. */
+/* clang-format off */
+#define IN_BOTH                                                                                    \
+        .look = look_git, .installed = tags_installed, .list = tags_list, .resolve = tags_resolve, \
+        .preflight = preflight_git, .fix = preflight_fix, .alone = fetch_from_itself,              \
+        .fetch = stage_fetch, .dated = tree_dated, .tree = tree_paths, .tree_file = tree_read
+/* clang-format on */
+
 const Source source_git = {
+        IN_BOTH,
         .name = "git",
-        .look = look_git,
-        .installed = tags_installed,
-        .list = tags_list,
-        .resolve = tags_resolve,
-        .preflight = preflight_git,
-        .fix = preflight_fix,
-        .alone = fetch_from_itself,
-        .fetch = stage_fetch,
         .builds = build_wanted,
         .build = artifacts_build,
         .runs_in = run_in_place,
@@ -38,21 +39,11 @@ const Source source_git = {
         .unplace = place_take_back,
         .observe = place_observe,
         .cleanup = place_cleanup,
-        .dated = tree_dated,
-        .tree = tree_paths,
-        .tree_file = tree_read,
 };
 
 const Source source_git_releases = {
+        IN_BOTH,
         .name = "git-releases",
-        .look = look_git,
-        .installed = tags_installed,
-        .list = tags_list,
-        .resolve = tags_resolve,
-        .preflight = preflight_git,
-        .fix = preflight_fix,
-        .alone = fetch_from_itself,
-        .fetch = stage_fetch,
         .builds = always_builds,
         .build = releases_build,
         .runs_in = releases_run_in,
@@ -61,6 +52,4 @@ const Source source_git_releases = {
         .unplace = releases_take_back,
         .observe = releases_observe,
         .cleanup = releases_cleanup,
-        .tree = tree_paths,
-        .tree_file = tree_read,
 };

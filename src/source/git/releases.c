@@ -16,7 +16,7 @@
 #include "source/git/preflight.h"
 #include "source/git/worktree.h"
 
-enum { COMMIT_DIGITS = 12 };
+enum { COMMIT_DIGITS = 12, NOTE_MAX = 8192 };
 
 static char *home_dir(const Repo *repo) { return path_join(repo->root, "releases"); }
 
@@ -52,16 +52,49 @@ static bool find_release(const Repo *repo, const char *commit, char **ret, Err *
         return true;
 }
 
-/* The version's own name, unless a complete release of another commit has it: its tag was moved. */
+/* ---- which one is half made: a note that is there before it is ---- */
+
+static char *making_path(const Repo *repo) { return path_join(repo->common, "belay-making"); }
+
+static bool making_note(const Repo *repo, const char *path, Err *err) {
+        scoped(free_str) char *note = making_path(repo);
+        scoped(free_str) char *text = str_format("%s\n", path);
+        repo_become(repo);
+        bool ok = file_write_durable(note, text, strlen(text), 0644, err);
+        repo_resign(repo);
+        return ok;
+}
+
+static bool making_read(const Repo *repo, char **ret, Err *err) {
+        scoped(free_str) char *note = making_path(repo);
+        scoped(free_str) char *text = NULL;
+        repo_become(repo);
+        bool ok = file_read_if(note, NOTE_MAX, &text, NULL, err);
+        repo_resign(repo);
+        *ret = ok && text ? str_copy(str_trim(text)) : NULL;
+        return ok;
+}
+
+static bool making_forget(const Repo *repo, Err *err) {
+        scoped(free_str) char *note = making_path(repo);
+        repo_become(repo);
+        bool ok =
+                (!file_exists(note) || file_unlink(note, err)) && file_forget_temporary(note, err);
+        repo_resign(repo);
+        return ok;
+}
+
+/* The version's own name, unless a complete release of another commit has it (its tag was moved), or what somebody
+ * else made. */
 static bool choose_path(const Repo *repo, const Release *to, char **ret, Err *err) {
         scoped(free_str) char *home = home_dir(repo);
         scoped(free_str) char *name = name_of(to);
         scoped(free_str) char *path = path_join(home, name);
         scoped(free_str) char *sealed = NULL;
-        scoped(strv_freep) Strv known = NULL;
-        if (!worktree_sealed(repo, path, &sealed, err) || !worktree_list(repo, home, &known, err))
+        scoped(free_str) char *making = NULL;
+        if (!worktree_sealed(repo, path, &sealed, err) || !making_read(repo, &making, err))
                 return false;
-        bool taken = sealed || (file_exists(path) && !strv_contains(known, path));
+        bool taken = sealed || (file_exists(path) && !str_equal(path, making));
         *ret = taken ? str_format("%s-%.*s", path, COMMIT_DIGITS, to->reference) : TAKE(path);
         return true;
 }
@@ -78,18 +111,38 @@ static char *link_target(const char *shared) {
         return str_take(&text);
 }
 
-static bool link_shared(const Repo *repo, const char *tree, Err *err) {
+static bool link_one(const Repo *repo, const char *path, const char *target, Err *err) {
+        scoped(free_str) char *above = path_dirname(path);
+        if (!dir_make_open(repo, above, err))
+                return false;
+        repo_become(repo);
+        bool ok = link_write_durable(path, target, err);
+        repo_resign(repo);
+        return ok;
+}
+
+static bool refuse_own(const Repo *repo, const char *tree, const char *shared, Err *err) {
+        err_fail(err, ERR_REFUSED,
+                "the release '%s' has a '%s' of its own: it was made before that was shared", tree,
+                shared);
+        return err_hint(err,
+                "Look which is the newer, that or '%s/shared/%s': what is to stay belongs into "
+                "shared/. Then move the release's own away.",
+                repo->root, shared);
+}
+
+/* A release that was made earlier may lack what is shared since; nothing that it holds is replaced. */
+static bool link_shared(const Repo *repo, const char *tree, bool fresh, Err *err) {
         char *const *shared = repo->context->service->git.shared;
         for (; shared && *shared; shared++) {
                 scoped(free_str) char *path = path_join(tree, *shared);
-                scoped(free_str) char *above = path_dirname(path);
                 scoped(free_str) char *target = link_target(*shared);
-                if (!dir_make_open(repo, above, err))
-                        return false;
-                repo_become(repo);
-                bool ok = link_write_durable(path, target, err);
-                repo_resign(repo);
-                if (!ok)
+                scoped(free_str) char *link = link_read(path);
+                if (str_equal(link, target))
+                        continue;
+                if (!fresh && file_exists(path))
+                        return refuse_own(repo, tree, *shared, err);
+                if (!link_one(repo, path, target, err))
                         return false;
         }
         return true;
@@ -102,13 +155,16 @@ bool releases_build(
         if (!repo_open(context, &repo, err) || !find_release(&repo, to->reference, &path, err))
                 return false;
         if (path)
-                return true;
+                return (exclude_add(&repo, err) && link_shared(&repo, path, false, err)) ||
+                       err_context(err, "making %s ready to run", to->tag);
         if (!choose_path(&repo, to, &path, err))
                 return false;
-        return (exclude_add(&repo, err) && worktree_make(&repo, path, to->reference, err) &&
-                       link_shared(&repo, path, err) && build_run(&repo, to, how, path, err) &&
-                       disk_sync(repo.root, err) &&
-                       worktree_seal(&repo, path, to->reference, err)) ||
+        return (exclude_add(&repo, err) && making_note(&repo, path, err) &&
+                       worktree_make(&repo, path, to->reference, err) &&
+                       link_shared(&repo, path, true, err) &&
+                       build_run(&repo, to, how, path, err) && disk_sync(repo.root, err) &&
+                       worktree_seal(&repo, path, to->reference, err) &&
+                       making_forget(&repo, err)) ||
                err_context(err, "making %s ready to run", to->tag);
 }
 
@@ -226,14 +282,17 @@ bool releases_run_in(const SourceContext *context, char **ret, Err *err) {
 
 /* ---- tidying up ---- */
 
+/* A worktree that is neither complete nor being made is somebody's own: it may hold what is nowhere else. */
 static bool is_wanted(const Repo *repo, const char *path, const char *const *keep, size_t n,
         bool *ret, Err *err) {
         scoped(free_str) char *sealed = NULL;
+        scoped(free_str) char *making = NULL;
         *ret = str_equal(path, repo->work);
         if (*ret)
                 return true;
-        if (!worktree_sealed(repo, path, &sealed, err))
+        if (!worktree_sealed(repo, path, &sealed, err) || !making_read(repo, &making, err))
                 return false;
+        *ret = !sealed && !str_equal(path, making) && file_exists(path);
         for (size_t i = 0; sealed && i < n && !*ret; i++)
                 *ret = str_equal(sealed, keep[i]);
         return true;
@@ -283,7 +342,7 @@ static bool sweep(const Repo *repo, const char *const *keep, size_t n, Err *err)
         repo_become(repo);
         bool ok = file_forget_temporary(current, err);
         repo_resign(repo);
-        return ok && home_remove_if_empty(repo, err);
+        return ok && making_forget(repo, err) && home_remove_if_empty(repo, err);
 }
 
 bool releases_cleanup(const SourceContext *context, const char *const *keep, size_t n, Err *err) {

@@ -7,8 +7,8 @@
  *     current -> releases/1.2.0    what place switches, atomically
  *     shared/                      data and settings that outlive versions; links in each release lead here
  *
- * A release is complete when it is sealed (worktree.h); anything else that git knows below releases/ is half
- * made and may go at any time. Before the first update there is no `current`, and what is installed is the
+ * A release is complete when it is sealed (worktree.h). One that is being made is named in .git/belay-making
+ * before it is begun, and may go at any time. Other directories below releases/ are somebody's own and stay. Before the first update there is no `current`, and what is installed is the
  * plain checkout.
  */
 #ifndef BELAY_SOURCE_GIT_RELEASES_H

@@ -9,6 +9,7 @@
 #include "model/release_data.h"
 #include "model/version_range.h"
 
+enum { ENTRIES_MAX = 2 * RELEASES_MAX }; /* looked at, whether or not they are any good */
 enum { FEED_FORMAT = 1, SECRET_BYTES_LEAST = 16, SECRET_BYTES_MOST = 1024, SECRET_BYTES = 32 };
 
 static bool wrong(Err *err, const char *field, const char *expected) {
@@ -245,7 +246,11 @@ bool release_data_add_feed(
                 return false;
         if (product && !ret->product)
                 ret->product = str_printable(product, false);
-        json_array_foreach(js_get(root, "releases"), i, item) { add_release(ret, item); }
+        json_array_foreach(js_get(root, "releases"), i, item) {
+                if (i == ENTRIES_MAX)
+                        break;
+                add_release(ret, item);
+        }
         json_array_foreach(js_get(root, "support"), i, item) { add_support(ret, item); }
         return true;
 }

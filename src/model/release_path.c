@@ -8,11 +8,16 @@
 
 typedef struct Search {
         const ReleaseData *data;
+        const char *from, *to;   /* of the whole way */
         const ReleaseInfo **way; /* all that is known between, oldest first */
         size_t n;
         MayGoTo *may;
         void *context;
+        unsigned looks; /* how many ranges were looked at */
+        bool given_up;  /* the way would be too long, or there are too many to look at */
 } Search;
+
+enum { LOOKS_MAX = 100000 };
 
 void release_path_done(ReleasePath *path) {
         strv_free(path->hops);
@@ -30,8 +35,8 @@ static const char *range_of(const Search *search, const char *version) {
         return info ? info->requires_from : NULL;
 }
 
-static bool fits(const Search *search, const char *from, const char *to) {
-        const char *range = range_of(search, to);
+static bool fits(Search *search, const char *range, const char *from) {
+        search->looks++;
         return !range || version_range_holds(range, from);
 }
 
@@ -41,12 +46,20 @@ static bool may_be_between(const Search *search, const ReleaseInfo *info) {
                (!search->may || search->may(search->context, info->version));
 }
 
-/* Each step goes to a lower version, so that it ends; what was tried and is no good is not tried again. */
-static bool reach(
-        Search *search, const char *from, const char *to, bool *tried, ReleasePath *path) {
-        if (strv_count(path->hops) >= RELEASE_PATH_MAX)
+typedef struct Hop {
+        const char *to, *range; /* range: what it may be come to from; NULL: from anywhere */
+} Hop;
+
+/* Each step goes to a lower version, so that it ends; what was tried and is no good is not tried again. `behind` are
+ * the steps that follow this one. */
+static bool reach(Search *search, const char *from, const Hop *hop, bool *tried, size_t behind,
+        ReleasePath *path) {
+        const char *to = hop->to, *range = hop->range;
+        if (strv_count(path->hops) + behind >= RELEASE_PATH_MAX || search->looks >= LOOKS_MAX) {
+                search->given_up = true;
                 return false;
-        if (fits(search, from, to)) {
+        }
+        if (fits(search, range, from)) {
                 strv_add(&path->hops, to);
                 strv_add(&path->why, "");
                 return true;
@@ -54,14 +67,15 @@ static bool reach(
         for (size_t i = search->n; i-- > 0;) {
                 const ReleaseInfo *between = search->way[i];
                 if (tried[i] || !lower(from, between->version) || !lower(between->version, to) ||
-                        !fits(search, between->version, to) || !may_be_between(search, between))
+                        !fits(search, range, between->version) || !may_be_between(search, between))
                         continue;
+                const Hop before = {between->version, between->requires_from};
                 tried[i] = true;
-                if (!reach(search, from, between->version, tried, path))
+                if (!reach(search, from, &before, tried, behind + 1, path))
                         continue;
                 size_t last = strv_count(path->why) - 1;
-                str_replace_owned(&path->why[last],
-                        str_format("%s must be updated from %s", to, range_of(search, to)));
+                str_replace_owned(
+                        &path->why[last], str_format("%s must be updated from %s", to, range));
                 strv_add(&path->hops, to);
                 strv_add(&path->why, "");
                 return true;
@@ -69,7 +83,16 @@ static bool reach(
         return false;
 }
 
+static bool too_long(const Search *search, Err *err) {
+        err_fail(err, ERR_REFUSED, "the way from %s to %s has more than %d updates", search->from,
+                search->to, RELEASE_PATH_MAX);
+        err_reason(err, "no-way");
+        return err_hint(err, "Go to a version in between first.");
+}
+
 static bool no_way(const Search *search, const char *from, const char *to, Err *err) {
+        if (search->given_up)
+                return too_long(search, err);
         err_fail(err, ERR_REFUSED,
                 "%s must be updated from %s, and no release on the way from %s is that", to,
                 range_of(search, to), from);
@@ -94,7 +117,8 @@ static bool stop_is_missing(const char *stop, Err *err) {
 static bool add_leg(Search *search, const char *from, const char *to, const char *why,
         ReleasePath *path, Err *err) {
         scoped(free_mem) bool *tried = NEW_ARRAY(bool, search->n + 1);
-        if (!reach(search, from, to, tried, path))
+        const Hop last_hop = {to, range_of(search, to)};
+        if (!reach(search, from, &last_hop, tried, 0, path))
                 return no_way(search, from, to, err);
         size_t last = strv_count(path->why) - 1;
         str_replace_owned(&path->why[last], str_copy(why));
@@ -127,7 +151,13 @@ bool release_path_find(const ReleaseWay *way, ReleasePath *ret, Err *err) {
                 size_t n = 0;
                 scoped(free_mem) const ReleaseInfo **between =
                         release_data_between(way->data, from, to, &n);
-                Search search = {way->data, between, n, way->may, way->context};
+                Search search = {.data = way->data,
+                        .from = from,
+                        .to = to,
+                        .way = between,
+                        .n = n,
+                        .may = way->may,
+                        .context = way->context};
                 if (!find_way(&search, from, to, &path, err))
                         return false;
         }

@@ -187,6 +187,71 @@ def test_what_a_server_should_not_answer(make_site, server, answer, code, words)
     assert result.code == code and "looking for release data" in result.err and site.runs() == []
 
 
+def test_a_token_ends_the_patience(make_site, server, tmp_path):
+    """What a server limits for everybody it does not limit for who has a token, as the hint says."""
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.manifest["releases"] = {"github": "acme/notes", "api": server.url}
+    site.write_manifest()
+    path = "/repos/acme/notes/releases?per_page=100"
+    server.pages[path] = (429, {"Retry-After": "600"}, b"")
+    assert "limits how often" in checked(site)["release_data"]["trouble"]
+    server.pages[path] = (200, {}, page(listed("1.1.0")))
+    checked(site)
+    assert len(server.asked) == 1
+    (tmp_path / "token").write_text("s3cret-token\n")
+    site.manifest["releases"]["token"] = f"file:{tmp_path}/token"
+    site.write_manifest()
+    assert [r["notes"] for r in checked(site)["releases"]] == ["Notes of 1.1.0"]
+    # The token has its limit, too; and a clock that was in the future does not silence the server for years.
+    server.pages[path] = (429, {"Retry-After": "600"}, b"")
+    assert "limits how often" in checked(site)["release_data"]["trouble"]
+    asked = len(server.asked)
+    checked(site)
+    assert len(server.asked) == asked
+    kept = site.state / "services" / SERVICE / "releases.json"
+    said = json.loads(kept.read_text())
+    said["not_before"] += 3 * 365 * DAY * 1000
+    kept.write_text(json.dumps(said))
+    server.pages[path] = (200, {}, page(listed("1.1.0", body="Anew")))
+    assert [r["notes"] for r in checked(site)["releases"]] == ["Anew"]
+
+
+def test_pages_that_are_too_large_together(make_site, server):
+    """Whatever their sizes: also when the first has exactly as many bytes as all of them may have."""
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.manifest["releases"] = {"github": "acme/notes", "api": server.url}
+    site.write_manifest()
+
+    def sized(n, size):
+        body = page(listed("1.1.0")) if n == 1 else b"[{}]"
+        return 200, {"Link": f'<{server.url}/page{n + 1}>; rel="next"'}, body + b" " * (size - len(body))
+
+    server.pages["/repos/acme/notes/releases?per_page=100"] = sized(1, 4 << 20)
+    server.pages["/page2"] = sized(2, 1000)
+    server.pages["/page3"] = sized(3, 9 << 20)
+    server.pages["/page4"] = (200, {}, b"[]")
+    found = checked(site)
+    assert "larger than 4 MB" in found["release_data"]["trouble"] and len(server.asked) == 1
+
+
+def test_what_is_behind_a_question_mark_is_shown_to_nobody(make_site, server):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.manifest["releases"] = {"feed": f"{server.url}/releases.json?key=s3cret#s3cret"}
+    site.write_manifest()
+    site.start()
+    for answer in ((404, {}, b""), (200, {}, b"no"), (200, {}, b'{"format": 9, "releases": []}'),
+                   (302, {"Location": "http://127.0.0.2:1/x?key=s3cret"}, b""),
+                   (302, {"Location": "/releases.json?key=s3cret"}, b"")):
+        server.pages["/releases.json?key=s3cret"] = answer
+        for command in (("check", SERVICE), ("notes", SERVICE), ("update", SERVICE, "1.1.0")):
+            result = site.belay(*command)
+            assert "s3cret" not in result.out + result.err, (answer, command)
+            assert f"{server.url}" in result.out + result.err, (answer, command)
+    server.feed(path="/releases.json?key=s3cret")
+    said = site.ok("check", SERVICE)
+    assert "s3cret" not in said.out + said.err
+
+
 def test_the_release_list_of_gitea(make_site, server):
     site = make_site([Release(v) for v in ("1.0.0", "1.1.0", "1.2.0")])
     site.manifest["releases"] = {"gitea": f"{server.url}/git/acme/notes.git"}

@@ -10,13 +10,7 @@
 #include "platform/clock.h"
 #include "source/feed/driver.h"
 
-enum {
-        REDIRECTS_MAX = 3,
-        PAGES_MAX = 20,
-        ASK_MS = 10000,
-        AGAIN_MOST_S = 24 * 3600,
-        ETAG_MAX = 200
-};
+enum { REDIRECTS_MAX = 3, PAGES_MAX = 20, ASK_MS = 10000, ETAG_MAX = 200 };
 
 void feed_answer_done(FeedAnswer *answer) {
         free(answer->body);
@@ -37,6 +31,8 @@ bool feed_same_server(const char *a, const char *b) {
         size_t n = server_length(a);
         return n > 0 && n == server_length(b) && strncasecmp(a, b, n) == 0;
 }
+
+char *feed_shown(const char *url) { return str_copy_n(url, strcspn(url, "?#")); }
 
 char *feed_location(const char *url, const char *location) {
         if (strstr(location, "://") && strcspn(location, "/?#") == strcspn(location, ":") + 1)
@@ -72,10 +68,10 @@ static int64_t asks_for_patience(const HttpAnswer *answer) {
                    *reset = http_answer_header(answer, "X-RateLimit-Reset");
         if (answer->status != 403 && answer->status != 429 && answer->status != 503)
                 return 0;
-        if (str_to_uint(after, AGAIN_MOST_S, &seconds))
+        if (str_to_uint(after, FEED_PATIENCE_S, &seconds))
                 return now + (int64_t)seconds * 1000;
         if (str_equal(left, "0") && str_to_uint(reset, UINT32_MAX, &seconds)) {
-                int64_t at = (int64_t)seconds * 1000, most = now + (int64_t)AGAIN_MOST_S * 1000;
+                int64_t at = (int64_t)seconds * 1000, most = now + (int64_t)FEED_PATIENCE_S * 1000;
                 return at < most ? at : most;
         }
         return answer->status == 429 ? now + 60000 : 0;
@@ -91,10 +87,11 @@ static bool limited(FeedAsk *ask, const char *server, int64_t until, Err *err) {
 
 static bool bad_status(FeedAsk *ask, const char *url, const HttpAnswer *answer, Err *err) {
         scoped(free_str) char *server = server_of(url);
+        scoped(free_str) char *shown = feed_shown(url);
         int64_t until = asks_for_patience(answer);
         if (until)
                 return limited(ask, server, until, err);
-        err_fail(err, ERR_REMOTE, "'%s' answered %u", url, answer->status);
+        err_fail(err, ERR_REMOTE, "'%s' answered %u", shown, answer->status);
         if (answer->status == 401 || answer->status == 403)
                 return err_hint(err, ask->token ? "It does not accept the token of releases.token."
                                                 : "It wants a token: set releases.token to "
@@ -105,6 +102,11 @@ static bool bad_status(FeedAsk *ask, const char *url, const HttpAnswer *answer, 
         return false;
 }
 
+static bool too_large(const char *server, Err *err) {
+        return err_fail(err, ERR_CORRUPT, "the answer of '%s' is larger than %d MB", server,
+                LIMIT_RELEASES_BODY >> 20);
+}
+
 static bool no_answer(const char *url, const HttpAnswer *answer, Err *err) {
         scoped(free_str) char *server = server_of(url);
         const char *why = answer->why ? answer->why : http_failure_name(answer->failure);
@@ -113,15 +115,15 @@ static bool no_answer(const char *url, const HttpAnswer *answer, Err *err) {
         if (answer->failure == HTTP_TIMEOUT)
                 return err_fail(err, ERR_TIMEOUT, "'%s' does not answer in time", server);
         if (answer->failure == HTTP_TOO_LARGE)
-                return err_fail(err, ERR_CORRUPT, "the answer of '%s' is larger than %d MB", server,
-                        LIMIT_RELEASES_BODY >> 20);
+                return too_large(server, err);
         return err_fail(err, ERR_REMOTE, "'%s' does not answer: %s", server, why);
 }
 
 static bool elsewhere(const char *url, const char *location, Err *err) {
         scoped(free_str) char *server = server_of(url);
+        scoped(free_str) char *to = feed_shown(location ? location : "(nowhere)");
         err_fail(err, ERR_REMOTE, "'%s' sends elsewhere, to '%.200s', which is not followed",
-                server, location ? location : "?");
+                server, to);
         return err_hint(err, "If that is right, name the new address under 'releases'.");
 }
 
@@ -138,8 +140,11 @@ static bool ask_once(
         HttpHeader headers[3];
         size_t n = 0;
         int64_t left = ask->until - clock_now_ms();
+        scoped(free_str) char *server = server_of(url);
         if (left <= 0)
-                return err_fail(err, ERR_TIMEOUT, "asking '%s' takes too long", url);
+                return err_fail(err, ERR_TIMEOUT, "asking '%s' takes too long", server);
+        if (ask->bytes >= LIMIT_RELEASES_BODY)
+                return too_large(server, err);
         if (!ask->http && !http_new(&ask->http, err))
                 return false;
         add_header(headers, &n, "Accept", accept);
@@ -205,8 +210,9 @@ bool feed_ask(
                 if (!same)
                         return elsewhere(url, location, err);
         }
+        scoped(free_str) char *shown = feed_shown(url);
         return err_fail(
-                err, ERR_REMOTE, "'%s' sends from one address to the next without end", url);
+                err, ERR_REMOTE, "'%s' sends from one address to the next without end", shown);
 }
 
 bool feed_ask_pages(FeedAsk *ask, const char *url, const char *accept, ReleaseData *ret, Err *err) {
@@ -225,7 +231,8 @@ bool feed_ask_pages(FeedAsk *ask, const char *url, const char *accept, ReleaseDa
                         return false;
                 if (ask->unchanged)
                         return true;
-                if (!release_data_add_page(ret, answer.body, answer.bytes, at, &n, err))
+                scoped(free_str) char *shown = feed_shown(at);
+                if (!release_data_add_page(ret, answer.body, answer.bytes, shown, &n, err))
                         return false;
                 if (page == 0)
                         str_replace_owned(&ask->new_mark, TAKE(answer.etag));

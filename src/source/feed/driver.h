@@ -5,6 +5,8 @@
 #include "client/http.h"
 #include "source/releases.h"
 
+enum { FEED_PATIENCE_S = 24 * 3600 }; /* for longer no server is left alone, whatever it says */
+
 /* One load under way. */
 typedef struct FeedAsk {
         const ReleasesContext *context;
@@ -43,6 +45,9 @@ bool feed_ask(
         FeedAsk *ask, const char *url, const char *accept, bool first, FeedAnswer *ret, Err *err);
 /* All pages of a list of releases, from `url` on. */
 bool feed_ask_pages(FeedAsk *ask, const char *url, const char *accept, ReleaseData *ret, Err *err);
+
+/* An address as messages show it: without what stands behind '?' or '#', which may be a secret; owned. */
+char *feed_shown(const char *url);
 
 /* -- texts, for tests -- */
 /* The target of rel="next" in a Link header; owned, or NULL. */

@@ -29,7 +29,7 @@ char *releases_where(const Service *service) {
         if (!driver)
                 return str_copy("");
         const char *where = driver->where(service);
-        return driver == &github_driver ? str_format("%s on github", where) : str_copy(where);
+        return driver == &github_driver ? str_format("%s on github", where) : feed_shown(where);
 }
 
 void releases_done(Releases *releases) {
@@ -38,7 +38,8 @@ void releases_done(Releases *releases) {
         *releases = (Releases){0};
 }
 
-/* -- what is kept: {"from", "asked", "mark", "not_before", "warnings", "data"} -- */
+/* -- what is kept: {"from", "asked", "mark", "not_before", "token", "warnings", "data"}; token: whether one was
+ *    sent when the server asked for patience -- */
 
 /* Another address is another truth. */
 static char *identity(const Service *service, const FeedDriver *driver) {
@@ -86,6 +87,7 @@ static void keep_answer(
                 json_array_append_new(warnings, json_string(now->data.warnings[i]));
         json_object_del(kept, "mark");
         json_object_del(kept, "not_before");
+        json_object_del(kept, "token");
         js_set_int(kept, "asked", now->asked_ms);
         js_set_str(kept, "mark", ask->new_mark);
         js_set(kept, "warnings", warnings);
@@ -109,9 +111,11 @@ static bool find_token(FeedAsk *ask, Err *err) {
                err_context(err, "releases.token");
 }
 
-static bool is_patient(const json_t *kept, Err *err) {
-        int64_t until = js_int(kept, "not_before", 0);
-        if (until <= clock_wall_ms())
+/* With a token a server allows more than it did without. And a clock that was wrong must not silence it for good. */
+static bool is_patient(const FeedAsk *ask, const json_t *kept, Err *err) {
+        int64_t until = js_int(kept, "not_before", 0), now = clock_wall_ms();
+        if (until <= now || until > now + (int64_t)FEED_PATIENCE_S * 1000 ||
+                (ask->token && !js_bool(kept, "token", false)))
                 return true;
         scoped(free_str) char *when = time_text(until);
         return err_fail(err, ERR_REMOTE, "the server does not want to be asked before %s", when);
@@ -125,11 +129,12 @@ static bool ask_driver(const ReleasesContext *context, const FeedDriver *driver,
                 .until = clock_now_ms() + LOAD_MS,
         };
         scoped(release_data_done) ReleaseData data = {0};
-        if (!is_patient(kept, err))
+        if (!find_token(&ask, err) || !is_patient(&ask, kept, err))
                 return false;
-        if (!find_token(&ask, err) || !driver->load(&ask, &data, err)) {
+        if (!driver->load(&ask, &data, err)) {
                 if (ask.not_before_ms) {
                         js_set_int(kept, "not_before", ask.not_before_ms);
+                        js_set_bool(kept, "token", ask.token != NULL);
                         kept_save(context, kept);
                 }
                 return false;

@@ -17,7 +17,8 @@ static bool feed_load(FeedAsk *ask, ReleaseData *ret, Err *err) {
         if (ask->unchanged)
                 return true;
         str_replace_owned(&ask->new_mark, TAKE(answer.etag));
-        return release_data_add_feed(ret, answer.body, answer.bytes, url, err);
+        scoped(free_str) char *shown = feed_shown(url);
+        return release_data_add_feed(ret, answer.body, answer.bytes, shown, err);
 }
 
 const FeedDriver feed_driver = {.name = "feed", .where = feed_where, .load = feed_load};

@@ -444,6 +444,54 @@ static void test_the_way_through_stops(void **unused) {
         }
 }
 
+/* 1.0.1 to 1.0.`n`, each with `more`, in which $ is the number before its own. */
+static char *many_releases(unsigned n, const char *more) {
+        Str list = {0};
+        for (unsigned i = 1; i <= n; i++) {
+                scoped(free_str) char *before = str_format("1.0.%u", i - 1);
+                scoped(strv_freep) Strv parts = strv_split(more, '$');
+                scoped(free_str) char *own = strv_join(parts, before);
+                str_addf(&list, "%s{\"version\":\"1.0.%u\"%s}", i > 1 ? "," : "", i, own);
+        }
+        scoped(free_str) char *inner = str_take(&list);
+        return str_format(FEED("%s"), inner);
+}
+
+static bool way_of_many(unsigned n, const char *more, Err *err) {
+        scoped(release_data_done) ReleaseData data = {0};
+        scoped(release_path_done) ReleasePath path = {0};
+        scoped(free_str) char *text = many_releases(n, more);
+        scoped(free_str) char *to = str_format("1.0.%u", n);
+        assert_true(read_feed(text, &data, err));
+        bool found = release_path_find(
+                &(ReleaseWay){.data = &data, .from = "1.0.0", .to = to}, &path, err);
+        if (found)
+                assert_int_equal(strv_count(path.hops), n);
+        else
+                assert_int_equal(err->code, ERR_REFUSED);
+        return found;
+}
+
+/* Nobody goes through hundreds of updates by one command, nor waits while they are looked for. */
+static void test_a_way_that_is_too_long(void **unused) {
+        (void)unused;
+        static const char *const kinds[] = {STOP, FROM("$"), STOP FROM("$")};
+        static const char *const endless[] = {FROM(">1.0.0"), STOP FROM(">1.0.0")};
+        for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+                scoped(err_clear) Err err = {0}, no = {0};
+                if (!way_of_many(RELEASE_PATH_MAX, kinds[i], &err))
+                        fail_msg("%s: %s", kinds[i], err.message);
+                assert_false(way_of_many(RELEASE_PATH_MAX + 1, kinds[i], &no));
+                assert_string_equal(
+                        no.message, "the way from 1.0.0 to 1.0.33 has more than 32 updates");
+        }
+        for (size_t i = 0; i < COUNT_OF(endless); i++) {
+                scoped(err_clear) Err err = {0};
+                assert_false(way_of_many(RELEASES_MAX, endless[i], &err));
+                assert_null(strstr(err.message, "(null)"));
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ranges_hold),
@@ -458,6 +506,7 @@ int main(void) {
                 cmocka_unit_test(test_notes_in_short),
                 cmocka_unit_test(test_breaking_on_the_way),
                 cmocka_unit_test(test_the_way_through_stops),
+                cmocka_unit_test(test_a_way_that_is_too_long),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

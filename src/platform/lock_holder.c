@@ -20,7 +20,8 @@
 
 enum { PROC_BYTES = 4 * 1024 * 1024 };
 
-/* "7: FLOCK ADVISORY WRITE 4121 fe:00:1234 0 EOF": proc(5). Who only waits has "->" second. */
+/* "7: FLOCK ADVISORY WRITE 4121 fe:00:1234 0 EOF": proc(5). Who only waits has "->" second. 0: it is about
+ * another file; -1: locked, and by whom is not said, as of a lock of an open file (OFDLCK). */
 static pid_t pid_in_line(char *line, const char *where) {
         enum { KIND = 1, PID = 4, WHERE = 5, FIELDS = 6 };
         const char *fields[FIELDS] = {NULL};
@@ -30,7 +31,7 @@ static pid_t pid_in_line(char *line, const char *where) {
                 fields[i] = at;
         if (str_equal(fields[KIND], "->") || !str_equal(fields[WHERE], where))
                 return 0;
-        return str_to_uint(fields[PID], INT32_MAX, &pid) ? (pid_t)pid : 0;
+        return str_to_uint(fields[PID], INT32_MAX, &pid) && pid ? (pid_t)pid : -1;
 }
 
 static pid_t pid_in_proc_locks(const struct stat *st) {
@@ -41,17 +42,19 @@ static pid_t pid_in_proc_locks(const struct stat *st) {
                 return 0;
         char *rest = NULL;
         pid_t pid = 0;
-        for (char *line = strtok_r(text, "\n", &rest); line && !pid;
-                line = strtok_r(NULL, "\n", &rest))
-                pid = pid_in_line(line, where);
+        for (char *line = strtok_r(text, "\n", &rest); line && pid <= 0;
+                line = strtok_r(NULL, "\n", &rest)) {
+                pid_t found = pid_in_line(line, where);
+                pid = found ? found : pid;
+        }
         return pid;
 }
 
-static bool holds_flock(pid_t pid, const char *number) {
+/* proc(5), "/proc/pid/fdinfo": "lock:\t1: FLOCK ADVISORY WRITE 4121 ...", of what the descriptor holds. */
+static bool holds_lock(pid_t pid, const char *number) {
         scoped(free_str) char *path = str_format("/proc/%d/fdinfo/%s", (int)pid, number);
         scoped(free_str) char *text = NULL;
-        return file_read_if(path, PROC_BYTES, &text, NULL, NULL) && text &&
-               strstr(text, "\nlock:") && strstr(text, " FLOCK ");
+        return file_read_if(path, PROC_BYTES, &text, NULL, NULL) && text && strstr(text, "\nlock:");
 }
 
 static void close_dir(DIR **dir) {
@@ -67,14 +70,15 @@ static bool process_holds(pid_t pid, const struct stat *st) {
                 if (entry->d_name[0] == '.' || fstatat(dirfd(dir), entry->d_name, &other, 0) < 0)
                         continue;
                 if (other.st_dev == st->st_dev && other.st_ino == st->st_ino &&
-                        holds_flock(pid, entry->d_name))
+                        holds_lock(pid, entry->d_name))
                         return true;
         }
         return false;
 }
 
 /* Where /proc/locks has no answer: it names who took the lock, which may be dead while its child holds
- * it, and knows some file systems by another device number. */
+ * it, names nobody for one of an open file (fcntl, F_OFD_SETLK), and knows some file systems by another
+ * device number. */
 static pid_t pid_by_descriptors(const struct stat *st) {
         scoped(close_dir) DIR *dir = opendir("/proc");
         for (struct dirent *entry; dir && (entry = readdir(dir));) {
@@ -127,5 +131,5 @@ char *lock_file_holder(const char *path) {
         char *text = describe(pid);
         if (!text)
                 text = describe(pid_by_descriptors(&st));
-        return text || pid <= 0 ? text : str_copy("another process that this user cannot see");
+        return text || pid == 0 ? text : str_copy("another process that this user cannot see");
 }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -365,6 +366,48 @@ static void a_full_disk_takes_no_lock_away(void **state) {
 }
 #endif
 
+/* Takes a lock of that kind on a file of somebody else's, and holds it until it is killed. */
+static pid_t foreign_holder(int command) {
+        int ends[2];
+        char byte = 0;
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+                struct flock whole = {.l_type = F_WRLCK};
+                bool ok = command ? fcntl(fd, command, &whole) == 0 : flock(fd, LOCK_EX) == 0;
+                if (ok && write(ends[1], "x", 1) == 1)
+                        pause();
+                _exit(1);
+        }
+        close(ends[1]);
+        assert_int_equal(read(ends[0], &byte, 1), 1);
+        close(ends[0]);
+        return pid;
+}
+
+static void locks_of_every_kind_are_seen(void **state) {
+        (void)state;
+        const int kinds[] = {0, F_SETLK, F_OFD_SETLK};
+        for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+                pid_t pid = foreign_holder(kinds[i]);
+                scoped(free_str) char *who = lock_file_holder(path);
+                scoped(free_str) char *named = str_format("(pid %d), running since", (int)pid);
+                kill(pid, SIGKILL);
+                assert_int_equal(waitpid(pid, NULL, 0), pid);
+                assert_non_null(who);
+                assert_non_null(strstr(who, named));
+                assert_null(lock_file_holder(path));
+        }
+        /* Open is not locked. */
+        scoped(close_fd) int fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_null(lock_file_holder(path));
+        assert_null(lock_file_holder("/nonexistent/lock"));
+}
+
 #define LOCK_TEST(name) cmocka_unit_test_setup(name, fresh)
 
 int main(void) {
@@ -382,6 +425,7 @@ int main(void) {
                 LOCK_TEST(looking_does_not_hinder),
                 LOCK_TEST(directories),
                 LOCK_TEST(files_that_are_no_locks),
+                LOCK_TEST(locks_of_every_kind_are_seen),
 #ifdef BELAY_FAULT_POINTS
                 LOCK_TEST(a_full_disk_takes_no_lock_away),
 #endif

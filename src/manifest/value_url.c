@@ -135,6 +135,6 @@ void url_split(const char *url, char **ret_host, unsigned *ret_port) {
 }
 
 bool host_is_loopback(const char *host) {
-        return strcasecmp(host, "localhost") == 0 || str_starts(host, "127.") ||
-               strcmp(host, "::1") == 0;
+        bool v4 = str_starts(host, "127.") && host[strspn(host, "0123456789.")] == '\0';
+        return strcasecmp(host, "localhost") == 0 || v4 || strcmp(host, "::1") == 0;
 }

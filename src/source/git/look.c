@@ -70,7 +70,11 @@ static int64_t moved_at(const Repo *repo) {
                 if (!space || !mail ||
                         strncmp(lines[i], space + 1, (size_t)(space - lines[i])) == 0)
                         continue;
-                at_ms = strtoll(mail + 1, NULL, 10) * 1000;
+                scoped(free_str) char *digits =
+                        str_copy_n(mail + 2, mail[1] == ' ' ? strspn(mail + 2, "0123456789") : 0);
+                uint64_t seconds = 0;
+                if (str_to_uint(digits, UINT32_MAX, &seconds))
+                        at_ms = (int64_t)seconds * 1000;
         }
         return at_ms;
 }

@@ -80,6 +80,15 @@ const char *path_basename(const char *path) {
         return slash ? slash + 1 : path;
 }
 
+bool path_holds(const char *outer, const char *inner) {
+        size_t n = strlen(outer);
+        while (n > 1 && outer[n - 1] == '/')
+                n--;
+        if (n == 1 && outer[0] == '/')
+                return inner[0] == '/';
+        return strncmp(outer, inner, n) == 0 && (inner[n] == '\0' || inner[n] == '/');
+}
+
 enum { DISTANCE_MAX = 64 };
 
 static unsigned least(unsigned a, unsigned b) { return a < b ? a : b; }

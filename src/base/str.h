@@ -27,6 +27,8 @@ char *str_trim(char *text);
 char *path_join(const char *dir, const char *name) __attribute__((returns_nonnull));
 char *path_dirname(const char *path);        /* "." for a bare name */
 const char *path_basename(const char *path); /* points into path */
+/* "/srv/app" holds itself and "/srv/app/data", not "/srv/apple"; "/" holds whatever is absolute. */
+bool path_holds(const char *outer, const char *inner);
 /* Levenshtein distance with transpositions, for "did you mean"; texts over 64 bytes are far. */
 unsigned str_distance(const char *a, const char *b);
 /* The nearest of a NULL-terminated list, or NULL when none is near (distance over 1/3 of length). */

@@ -37,7 +37,7 @@
 enum { EXIT_USAGE = 2, EXIT_ORPHAN = 125, EXIT_NOT_STARTED = 127, GROUPS_MAX = 1024 };
 
 typedef enum SealKind { SEAL_OVERLAY, SEAL_BIND, SEAL_EMPTY } SealKind;
-enum { SEAL_MAX = 64 };
+enum { SEAL_MAX = 256 };
 typedef struct SealPlace {
         SealKind kind;
         const char *at, *from; /* from: NULL for SEAL_EMPTY */

@@ -28,8 +28,6 @@ const char *glob_problem(const char *glob);
 const char *inner_path_problem(const char *path);
 /* Absolute and without "//", "/./" and ".."; owned. `base` is absolute. */
 char *path_settle(const char *base, const char *path);
-/* inner is outer, or below it; both settled. */
-bool path_holds(const char *outer, const char *inner);
 
 const char *service_problem(const char *name);
 const char *env_name_problem(const char *name); /* [A-Za-z_][A-Za-z0-9_]* */

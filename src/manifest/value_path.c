@@ -138,10 +138,3 @@ char *path_settle(const char *base, const char *path) {
         scoped(free_str) char *inner = strv_join(kept, "/");
         return str_format("/%s", inner ? inner : "");
 }
-
-bool path_holds(const char *outer, const char *inner) {
-        size_t n = strlen(outer);
-        if (strcmp(outer, "/") == 0)
-                return inner[0] == '/';
-        return strncmp(outer, inner, n) == 0 && (inner[n] == '\0' || inner[n] == '/');
-}

@@ -12,19 +12,9 @@ void rehearsal_places_done(RehearsalPlaces *places) {
 
 /* -- where it writes ------------------------------------------------------------------------- */
 
-/* "/srv/app" holds itself and "/srv/app/data", not "/srv/apple". */
-static bool holds(const char *directory, const char *path) {
-        size_t n = strlen(directory);
-        while (n > 1 && directory[n - 1] == '/')
-                n--;
-        if (n == 1)
-                return path[0] == '/';
-        return strncmp(directory, path, n) == 0 && (path[n] == '\0' || path[n] == '/');
-}
-
 static bool held(char *const *places, const char *path) {
         for (; places && *places; places++)
-                if (holds(*places, path))
+                if (path_holds(*places, path))
                         return true;
         return false;
 }
@@ -36,7 +26,7 @@ static bool add_place(Strv *places, const char *path, const char *state, char **
                 *ret_why = str_copy("something of it lies at the top of the file system");
                 return false;
         }
-        if (holds(path, state)) {
+        if (path_holds(path, state)) {
                 *ret_why = str_format("the state directory '%s' lies in '%s', of which it would "
                                       "have to be a copy",
                         state, path);
@@ -55,7 +45,7 @@ static bool add_parent(Strv *places, const char *path, const char *state, char *
 /* A database that is in no backup is in no copy either. */
 static bool is_backed_up(const Service *service, const char *database) {
         for (size_t i = 0; i < service->backup.n_contents; i++)
-                if (holds(service->backup.contents[i].path, database))
+                if (path_holds(service->backup.contents[i].path, database))
                         return true;
         return false;
 }
@@ -83,14 +73,14 @@ static int shorter_first(const void *a, const void *b) {
 
 static void add_wanted(Strv *places, char *const *also, const char *state) {
         for (; also && *also; also++)
-                if (!holds(*also, state) && !held(*places, *also))
+                if (!path_holds(*also, state) && !held(*places, *also))
                         strv_add(places, *also);
 }
 
 static bool add_contents(const Service *service, Strv *places, const char *state, char **ret_why) {
         for (size_t i = 0; i < service->backup.n_contents; i++) {
                 const char *path = service->backup.contents[i].path;
-                if (service->git.directory && holds(path, service->git.directory)) {
+                if (service->git.directory && path_holds(path, service->git.directory)) {
                         *ret_why = str_format("its data '%s' holds the checkout itself", path);
                         return false;
                 }
@@ -124,7 +114,7 @@ bool rehearsal_place_of(
         bool found = false;
         /* The longest comes last, and lies over the others. */
         for (size_t i = 0; places->paths && places->paths[i]; i++) {
-                if (!holds(places->paths[i], path))
+                if (!path_holds(places->paths[i], path))
                         continue;
                 const char *in = path + strlen(places->paths[i]);
                 *ret_index = i;

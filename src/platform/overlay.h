@@ -2,8 +2,8 @@
  * The writable layer of an overlay (exec/exec.h, --at PATH --overlay DIR), filled before it is mounted.
  *
  *     overlay_make(base, lower, err)              makes base/upper (like lower) and base/work
- *     char *place = overlay_parent(base, lower, "data/notes.db", err)
- *                                                 base/upper/data, made like lower/data; then put something there
+ *     overlay_place(base, lower, "data/notes.db", &place, err)
+ *                                                 makes base/upper/data like lower/data; put something at `place`
  *     overlay_replace(dir, err)                   what lower has in the place of this directory does not show through
  */
 #ifndef BELAY_PLATFORM_OVERLAY_H

@@ -47,7 +47,7 @@ typedef struct Cancel {
 
 /* Namespaces of its own, in which a program can change nothing of this machine (exec/exec.h, --private). */
 typedef enum SealKind { SEAL_OVERLAY, SEAL_BIND, SEAL_EMPTY } SealKind;
-enum { SEAL_PLACES_MAX = 64 };
+enum { SEAL_PLACES_MAX = 256 }; /* exec/exec.h has the same */
 typedef struct SealPlace {
         SealKind kind;
         const char *at;   /* in the program's eyes */

@@ -55,8 +55,10 @@ bool rehearsal_forget_sidecars(const Service *service, Err *err);
 /* What a sealed program is given to see; owns its strings. */
 typedef struct RehearsalCopy {
         RehearsalPlaces places;
-        Strv bases;  /* of each place's overlay */
-        char *state; /* the directory that is seen as the state directory */
+        Strv bases;    /* of each place's overlay */
+        char *state;   /* the directory that is seen as the state directory */
+        char *nothing; /* an empty file, seen in the place of ... */
+        Strv sockets;  /* ... these, which others listen on */
         SealPlace *seal;
         size_t n_seal;
 } RehearsalCopy;

@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -12,11 +13,13 @@
 #include "update/backups.h"
 #include "update/rehearsal.h"
 
-enum { PASSWD_ROOM = 16 * 1024 };
+enum { PASSWD_ROOM = 16 * 1024, SOCKETS_BYTES = 4 * 1024 * 1024 };
 
 void rehearsal_copy_done(RehearsalCopy *copy) {
         rehearsal_places_done(&copy->places);
         strv_free(copy->bases);
+        strv_free(copy->sockets);
+        free(copy->nothing);
         free(copy->state);
         free(copy->seal);
         *copy = (RehearsalCopy){0};
@@ -174,9 +177,56 @@ static bool copy_known(const World *world, const RehearsalCopy *copy, Err *err) 
                copy_files(from, to, err);
 }
 
+/* -- sockets of others -- */
+
+/* The path in a line of /proc/net/unix, where there is one: unix(7), proc(5). */
+static const char *path_in_line(const char *line) {
+        for (int field = 0; field < 7; field++) {
+                line += strspn(line, " ");
+                line += strcspn(line, " ");
+        }
+        line += strspn(line, " ");
+        return line[0] == '/' ? line : NULL;
+}
+
+static bool is_hidden(const World *world, const RehearsalCopy *copy, const char *path) {
+        const char *in = NULL;
+        size_t index = 0;
+        for (size_t i = 0; i < copy->n_seal; i++)
+                if (path_holds(copy->seal[i].at, path))
+                        return true;
+        return path_holds(world->state->root, path) ||
+               rehearsal_place_of(&copy->places, path, &index, &in);
+}
+
+/* That all is read-only keeps nobody from speaking to a socket that lies there, of a database say. In layers and
+ * emptied directories they answer nobody; over each of the others lies a file of nothing. */
+static bool hide_sockets(const World *world, const char *base, RehearsalCopy *copy, Err *err) {
+        scoped(free_str) char *text = NULL;
+        copy->nothing = path_join(base, "nothing");
+        if (!file_write_durable(copy->nothing, "", 0, 0600, err) ||
+                !file_read_if("/proc/net/unix", SOCKETS_BYTES, &text, NULL, err))
+                return false;
+        scoped(strv_freep) Strv lines = strv_split(text ? text : "", '\n');
+        for (size_t i = 0; lines && lines[i]; i++) {
+                const char *path = path_in_line(lines[i]);
+                char *real = path ? file_real(path) : NULL;
+                struct stat st;
+                if (!real || lstat(real, &st) < 0 || !S_ISSOCK(st.st_mode) ||
+                        is_hidden(world, copy, real)) {
+                        free(real);
+                        continue;
+                }
+                strv_push(&copy->sockets, real);
+                const SealPlace place = {.kind = SEAL_BIND, .at = real, .from = copy->nothing};
+                PUSH(copy->seal, copy->n_seal, place);
+        }
+        return true;
+}
+
 /* -- what is seen ---------------------------------------------------------------------------- */
 
-static void show(const World *world, RehearsalCopy *copy) {
+static bool show(const World *world, const char *base, RehearsalCopy *copy, Err *err) {
         /* Sockets of other programs lie there: of databases, of the machine's own. */
         static const char *const emptied[] = {"/run", "/dev/shm"};
         for (size_t i = 0; i < COUNT_OF(emptied); i++)
@@ -184,6 +234,8 @@ static void show(const World *world, RehearsalCopy *copy) {
                         const SealPlace place = {.kind = SEAL_EMPTY, .at = emptied[i]};
                         PUSH(copy->seal, copy->n_seal, place);
                 }
+        if (!hide_sockets(world, base, copy, err))
+                return false;
         for (size_t i = 0; copy->places.paths[i]; i++) {
                 const SealPlace place = {
                         .kind = SEAL_OVERLAY, .at = copy->places.paths[i], .from = copy->bases[i]};
@@ -191,6 +243,9 @@ static void show(const World *world, RehearsalCopy *copy) {
         }
         const SealPlace state = {.kind = SEAL_BIND, .at = world->state->root, .from = copy->state};
         PUSH(copy->seal, copy->n_seal, state);
+        return copy->n_seal <= SEAL_PLACES_MAX ||
+               err_fail(err, ERR_REFUSED, "there are more than %d places to lay something over",
+                       SEAL_PLACES_MAX);
 }
 
 bool rehearsal_copy(
@@ -206,7 +261,8 @@ bool rehearsal_copy(
                 !restore_data(world, base, backup, &copy, err) ||
                 !put_artifacts(world, &copy, err) || !copy_known(world, &copy, err))
                 return false;
-        show(world, &copy);
+        if (!show(world, base, &copy, err))
+                return false;
         *ret = copy;
         copy = (RehearsalCopy){0};
         return true;

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import pathlib
+import socket
 import sqlite3
 import subprocess
 import time
@@ -187,9 +188,17 @@ for command in /proc/[0-9]*/cmdline; do
   [ $pid = $$ ] || [ $pid = 1 ] || ! tr '\\0' ' ' <$command | grep -qE -e "--port $PORT_OF |keeper --state $STATE " || kill -9 $pid
 done
 python3 - <<END || true
+import socket
+try:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect("$SOCKET")
+        other.send(b"drop all")
+except OSError as error:
+    open("socket.txt", "w").write(error.strerror)
 import urllib.request
 urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:$PORT_OF/rows/999999", method="POST"), timeout=1)
 END
+grep -qi -e refused -e denied socket.txt || exit 9
 rm -rf .git VERSION
 exit 7
 """
@@ -200,9 +209,14 @@ def test_a_version_that_destroys_all_it_can_reach(make_site):
     other = site.dir / "elsewhere.txt"
     other.write_text("somebody else's\n")
     paths = (f"DATA={site.app}/data\nSTATE={site.state}\nENV_FILE={site.app}/.env\nOTHER={other}\n"
-             f"PORT_OF={site.port}\n")
+             f"PORT_OF={site.port}\nSOCKET={site.dir}/others.sock\n")
     site.publish(Release("1.1.0", files={"paths.conf": paths, "scripts/01_destroy.sh": DESTROYER}))
     site.start()
+    # A database of somebody else's, say, whose socket is neither in /run nor in the checkout.
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(site.dir / "others.sock"))
+    listening.listen()
+    listening.setblocking(False)
     with site.writer() as writer:
         writer.wait_for(20)
     before = production(site)
@@ -210,6 +224,8 @@ def test_a_version_that_destroys_all_it_can_reach(make_site):
     assert result.code == 1 and "exited with 7" in result.err, result
     assert_untouched(site, before)
     assert other.read_text() == "somebody else's\n"
+    with listening, pytest.raises(BlockingIOError):
+        listening.accept()
     nothing_left(site)
     site.assert_whole(writer, version="1.0.0")
 

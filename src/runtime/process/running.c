@@ -63,11 +63,6 @@ static Strv block_of(pid_t pid, const char *name) {
         return words;
 }
 
-static bool is_below(const char *path, const char *directory) {
-        size_t n = strlen(directory);
-        return strncmp(path, directory, n) == 0 && (path[n] == '\0' || path[n] == '/');
-}
-
 static void close_dir(DIR **dir) {
         if (*dir)
                 closedir(*dir);
@@ -216,7 +211,7 @@ static char *start_by_shell(const Running *process) {
         for (size_t i = 0; place && i < 2 && process->argv[i]; i++) {
                 scoped(free_str) char *path = path_join(place, process->argv[i]);
                 scoped(free_str) char *file = realpath(path, NULL);
-                if (file && is_below(file, place))
+                if (file && path_holds(place, file))
                         return TAKE(place);
         }
         return NULL;
@@ -224,12 +219,12 @@ static char *start_by_shell(const Running *process) {
 
 /* Servers go to their pages or to "/" once they run: then the place that counts is where they were started. */
 static bool lies_in(const char *directory, Running *process) {
-        if (is_below(process->directory, directory))
+        if (path_holds(directory, process->directory))
                 return true;
         scoped(free_str) char *start = start_by_program(process);
         if (!start)
                 start = start_by_shell(process);
-        if (!start || !is_below(start, directory))
+        if (!start || !path_holds(directory, start))
                 return false;
         str_replace_owned(&process->directory, TAKE(start));
         return true;

@@ -71,6 +71,19 @@ static void paths(void **state) {
         }
 }
 
+static void paths_that_hold_others(void **state) {
+        (void)state;
+        static const char *const held[][2] = {{"/srv/app", "/srv/app"}, {"/srv/app", "/srv/app/x"},
+                {"/srv/app/", "/srv/app"}, {"/srv/app//", "/srv/app/x"}, {"/", "/"}, {"/", "/x"},
+                {"a", "a/b"}};
+        static const char *const not_held[][2] = {{"/srv/app", "/srv/apple"}, {"/srv/app", "/srv"},
+                {"/srv/app/x", "/srv/app"}, {"/", "x"}, {"a", "ab"}};
+        for (size_t i = 0; i < COUNT_OF(held); i++)
+                assert_true(path_holds(held[i][0], held[i][1]));
+        for (size_t i = 0; i < COUNT_OF(not_held); i++)
+                assert_false(path_holds(not_held[i][0], not_held[i][1]));
+}
+
 static void distances(void **state) {
         (void)state;
         static const struct {
@@ -302,6 +315,7 @@ int main(void) {
                 cmocka_unit_test(prefixes_and_copies),
                 cmocka_unit_test(trimming),
                 cmocka_unit_test(paths),
+                cmocka_unit_test(paths_that_hold_others),
                 cmocka_unit_test(distances),
                 cmocka_unit_test(nearest),
                 cmocka_unit_test(printable),

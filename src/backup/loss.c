@@ -35,6 +35,26 @@ static void seen_at(BackupLoss *loss, int64_t ns) {
                 loss->last_change_ms = ns / 1000000;
 }
 
+/* What has become another kind of thing (a program moves its database, and leaves a link) cannot be read as what it
+ * was. That is a difference, not an error: a restore is what mends it. */
+static bool is_another_kind(BackupLoss *loss, const SetItem *item, bool *ret, Err *err) {
+        bool file = item->kind == CONTENT_SQLITE || item->is_file, there = false;
+        struct stat st;
+        *ret = false;
+        if (!item->present || !file_exists(item->path))
+                return true;
+        if (!file_stat(item->path, &st, &there, err))
+                return false;
+        *ret = there && (file ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode));
+        if (!*ret)
+                return true;
+        loss->changed = loss->missing_files = true;
+        loss->schema_changed |= item->kind == CONTENT_SQLITE;
+        loss->files_missing += file ? 1 : item->files;
+        say(loss, str_format("%s is %s now", item->path, file_kind(st.st_mode)));
+        return true;
+}
+
 /* -- paths -- */
 
 typedef struct Comparison {
@@ -277,6 +297,15 @@ static bool compare_database(
 
 /* -- both -- */
 
+static bool compare_item(
+        const Set *set, const SetItem *item, bool stop_early, BackupLoss *loss, Err *err) {
+        bool decided = false;
+        if (!is_another_kind(loss, item, &decided, err) || decided)
+                return decided;
+        return item->kind == CONTENT_SQLITE ? compare_database(set, item, stop_early, loss, err)
+                                            : compare_path(set, item, stop_early, loss, err);
+}
+
 static bool compare_all(const char *store, const char *service, const char *id, bool stop_early,
         BackupLoss *loss, Err *err) {
         scoped(set_done) Set set = {0};
@@ -287,12 +316,9 @@ static bool compare_all(const char *store, const char *service, const char *id, 
         if (!set_load_files(&set, err) || (set.pass == 2 && !set_merge_databases(&set, err)))
                 return false;
         for (size_t i = 0; i < set.n_items && !(stop_early && loss->changed); i++) {
-                const SetItem *item = &set.items[i];
-                bool ok = item->kind == CONTENT_SQLITE
-                                  ? compare_database(&set, item, stop_early, loss, err)
-                                  : compare_path(&set, item, stop_early, loss, err);
-                if (!ok)
-                        return err_context(err, "comparing '%s' with backup '%s'", item->slug, id);
+                if (!compare_item(&set, &set.items[i], stop_early, loss, err))
+                        return err_context(
+                                err, "comparing '%s' with backup '%s'", set.items[i].slug, id);
         }
         return true;
 }

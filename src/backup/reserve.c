@@ -41,11 +41,22 @@ bool backup_reserve(const BackupPlan *plan, const char *mark, Err *err) {
         return true;
 }
 
+static bool unreserve_one(const char *real, const char *mark, Err *err) {
+        scoped(free_str) char *path = real ? reserve_path(real, mark) : NULL;
+        return !path || file_unlink(path, err);
+}
+
+/* Where the content itself has become a link meanwhile, the room is beside the link. */
 bool backup_unreserve(const Service *service, const char *mark, Err *err) {
         for (size_t i = 0; i < service->backup.n_contents; i++) {
-                scoped(free_str) char *real = file_real(service->backup.contents[i].path);
-                scoped(free_str) char *path = real ? reserve_path(real, mark) : NULL;
-                if (path && !file_unlink(path, err))
+                const char *path = service->backup.contents[i].path;
+                scoped(free_str) char *parent = path_dirname(path);
+                scoped(free_str) char *real_parent = file_real(parent);
+                scoped(free_str) char *real = file_real(path);
+                scoped(free_str) char *here =
+                        real_parent ? path_join(real_parent, path_basename(path)) : NULL;
+                if (!unreserve_one(real, mark, err) ||
+                        (!str_equal(here, real) && !unreserve_one(here, mark, err)))
                         return false;
         }
         return true;

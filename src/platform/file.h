@@ -24,6 +24,7 @@ bool file_read(const char *path, size_t limit, char **ret_text, size_t *ret_byte
 /* The same; an absent file gives true and *ret_text NULL. */
 bool file_read_if(const char *path, size_t limit, char **ret_text, size_t *ret_bytes, Err *err);
 bool file_exists(const char *path); /* lstat succeeds */
+const char *file_kind(mode_t mode); /* "a directory", "a FIFO": for messages; static */
 /* lstat. *ret_there false when there is nothing; any other failure is an error. */
 bool file_stat(const char *path, struct stat *ret, bool *ret_there, Err *err);
 bool file_sha256(const char *path, char ret_hex[65], Err *err);

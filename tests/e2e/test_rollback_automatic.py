@@ -21,3 +21,34 @@ def test_it_waits_and_cancel_goes_back(site):
     assert site.belay("cancel", "1").code == 3
     site.assert_whole(version="1.0.0")
 
+
+
+MOVED = {
+    "a link": "mkdir data/v2 && mv data/notes.db* data/v2/ && ln -s v2/notes.db data/notes.db",
+    "a directory": "rm data/notes.db* && mkdir data/notes.db",
+    "a FIFO": "rm data/notes.db* && mkfifo data/notes.db",
+    "a file for a directory": "rm -r data/pictures && echo none > data/pictures",
+}
+
+
+@pytest.mark.parametrize("kind", MOVED)
+def test_data_that_became_another_kind_of_thing_comes_back(make_site, kind):
+    """A version that moves its database, leaves a link, and then fails: the comparison with the backup is not an
+    error, and what was reserved beside it does not stay."""
+    site = make_site([Release("1.0.0"), Release("1.1.0", behaviour="bad-health",
+                                                files={"scripts/01.sh": MOVED[kind] + "\n"})],
+                     manifest={"migrations": [{"scripts": {"files": "scripts/*.sh", "run_with": ["sh"]}}]})
+    site.manifest["backup"]["contents"].append({"path": "app/data/pictures"})
+    site.write_manifest()
+    pictures = site.app / "data" / "pictures"
+    pictures.mkdir()
+    (pictures / "one").write_text("one\n")
+    site.start()
+    with site.writer() as writer:
+        writer.wait_for(10)
+        result = site.belay("update", "notes", "v1.1.0")
+    assert result.code == 3 and "notes 1.0.0 serves again" in result.out, result
+    # What 1.1.0 was told is where it wrote that: in salvage, or where it had moved its database to.
+    assert {n for n, (_, version) in writer.acknowledged.items() if version == "1.0.0"} <= site.rows_live()
+    assert (pictures / "one").read_text() == "one\n"
+    assert not list(site.app.glob("data/.*.belay-*"))

@@ -117,6 +117,12 @@ static bool remove_empty_ref_dir(const Repo *repo, Err *err) {
 
 /* ---- what was laid out ---- */
 
+/* Or what a writer of one that died has left beside it. */
+static bool is_list(const char *name) {
+        return (str_starts(name, "place-") && str_ends(name, ".txt")) ||
+               (str_starts(name, ".place-") && str_ends(name, ".txt.belay-tmp"));
+}
+
 static bool lists_remove(const SourceContext *context, Err *err) {
         if (!context->state)
                 return true;
@@ -125,7 +131,7 @@ static bool lists_remove(const SourceContext *context, Err *err) {
         bool ok = true;
         for (struct dirent *entry; dir && ok && (entry = readdir(dir)) != NULL;) {
                 scoped(free_str) char *path = path_join(dir_path, entry->d_name);
-                if (str_starts(entry->d_name, "place-") && str_ends(entry->d_name, ".txt"))
+                if (is_list(entry->d_name))
                         ok = file_unlink(path, err);
         }
         if (dir)

@@ -353,7 +353,11 @@ static void mask_interrupt(int how) {
         (void)sigprocmask(how, &interrupt, NULL);
 }
 
-void follow_prepare(void) { mask_interrupt(SIG_BLOCK); }
+void follow_prepare(void) {
+        const struct sigaction action = {.sa_handler = on_interrupt};
+        mask_interrupt(SIG_BLOCK);
+        sigaction(SIGINT, &action, NULL);
+}
 
 int follow_run(App *app, const Follow *follow) {
         scoped(err_clear) Err err = {0};
@@ -364,8 +368,7 @@ int follow_run(App *app, const Follow *follow) {
                 .inotify_fd = -1,
                 .runner_fd = -1};
         progress_open(&follower.progress, app, follow->run);
-        const struct sigaction action = {.sa_handler = on_interrupt};
-        sigaction(SIGINT, &action, NULL);
+        follow_prepare(); /* who follows a run that others began has not */
         mask_interrupt(SIG_UNBLOCK);
         if (!open_events(&follower, &err))
                 return app_fail(app, &err);

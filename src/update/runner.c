@@ -513,13 +513,20 @@ static bool send_request(int fd, json_t *request, Err *err) {
         return true;
 }
 
-/* A caller that has SIGINT blocked can be ended by it here, but not once the answer is there: from then on
- * somebody has to tell the run. */
+/* A caller that has SIGINT blocked, and a handler for it, can be ended by it here, but not once the answer is there:
+ * from then on somebody has to tell the run. (With the default action the kernel would end it even then: it
+ * decides when the signal is sent.) */
 static void wait_for_answer(int fd) {
+        struct pollfd answer_there = {.fd = fd, .events = POLLIN};
         sigset_t mask;
         (void)sigprocmask(SIG_SETMASK, NULL, &mask);
+        bool blocked = sigismember(&mask, SIGINT) == 1;
         sigdelset(&mask, SIGINT);
-        (void)ppoll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, NULL, &mask);
+        if (ppoll(&answer_there, 1, NULL, &mask) >= 0 || !blocked || poll(&answer_there, 1, 0) > 0)
+                return;
+        (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+        (void)raise(SIGINT);
+        (void)sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
 static char *read_answer(int fd) {

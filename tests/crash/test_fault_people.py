@@ -9,7 +9,7 @@ import time
 import pytest
 
 import crashlib
-from belaytest import SERVICE, Release, figure, wait_until
+from belaytest import SERVICE, Release, figure, processes_of, wait_until
 from crashlib import NO_KEEPER, told
 
 SLOW = "sleep 0.4\n"
@@ -104,6 +104,19 @@ def test_ctrl_c_until_verify_has_passed(make_site, step):
         writer.wait_for(3)
         writer.stop()
         site.assert_whole(writer, version="1.0.0", undone=["1.1.0"])
+
+
+def test_ctrl_c_when_the_run_has_begun_but_its_command_was_not_told_yet(make_site):
+    site = site_of(make_site, behaviour="slow-start:0.3")
+    child = site.belay_start("update", SERVICE, "v1.1.0")
+    wait_until(lambda: any(" runner" in p.command for p in processes_of(site.dir)), 20, every=0.001, what="a runner")
+    child.send_signal(signal.SIGSTOP)
+    wait_for_step(site, "fetch")
+    child.send_signal(signal.SIGINT)
+    child.send_signal(signal.SIGCONT)
+    code, out, err = finished(child)
+    assert code == 130, out + err
+    assert site.journal()[-1][1]["state"] in ("rolled_back", "aborted")
 
 
 def test_ctrl_c_during_the_watch_only_stops_following(make_site):

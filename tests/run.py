@@ -4,6 +4,7 @@
     tests/run.py test              all suites (make test)
     tests/run.py check             the quick ones (make check)
     tests/run.py long              all, with the tests marked long (make test-long)
+    tests/run.py long sweep kills  only these suites of `long`
     tests/run.py unit e2e -k TEXT  these suites, only programs or tests whose name has TEXT
 
 A suite that goes over its minutes is ended and counts as failed. A suite without tests is absent.
@@ -223,9 +224,10 @@ def main():
     if unknown:
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}")
 
+    all_of_long = options.long and not names & set(options.what)
     total = Counts()
     for name, minutes, kind, where, quick, only_long in SUITES:
-        wanted = (name in options.what or options.long or ("test" in options.what and not only_long)
+        wanted = (name in options.what or all_of_long or ("test" in options.what and not only_long)
                   or ("check" in options.what and quick))
         if not wanted:
             continue

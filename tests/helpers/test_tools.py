@@ -101,3 +101,23 @@ def test_no_tests_are_no_success(driver, monkeypatch, capsys):
     monkeypatch.setattr(driver.sys, "argv", ["run.py", "unit"])
     assert driver.main() == 1
     assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 1 failed"
+
+
+@pytest.mark.parametrize("what, ran", [
+    ("long", ["lint, long", "kills, long", "all, long"]), ("test", ["lint", "kills"]), ("check", ["lint"]),
+    ("all", ["all"]), ("long kills", ["kills, long"]), ("long all lint", ["lint, long", "all, long"]),
+    ("check kills", ["lint", "kills"]), ("test long", ["lint, long", "kills, long", "all, long"]),
+])
+def test_what_is_asked_for_is_run(driver, monkeypatch, what, ran):
+    found = []
+    monkeypatch.setattr(driver.sys, "argv", ["run.py", *what.split()])
+    monkeypatch.setattr(driver, "SUITES", [
+        ("lint", 1, "x", ["lint"], True, False), ("kills", 1, "x", ["kills"], False, False),
+        ("all", 1, "x", ["all"], False, True)])
+
+    def suite(where, _until, options):
+        found.append(where[0] + (", long" if options.long else ""))
+        return driver.Counts(passed=1)
+
+    monkeypatch.setattr(driver, "KINDS", {"x": suite})
+    assert driver.main() == 0 and found == ran

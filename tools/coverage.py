@@ -163,7 +163,7 @@ def whole():
     status = rooms()
     run([[str(p)] for p in sorted(tests.glob("contract-*")) if p.is_file() and os.access(p, os.X_OK)])
     subprocess.run(["/usr/bin/python3", "-m", "pytest", "-q", "-c", "tests/pytest.ini", "--rootdir", "tests",
-                    "tests/e2e"], cwd=ROOT, env={**os.environ, "BELAY_BUILD": str(BUILD)}, check=False,
+                    "-n", "3", "tests/e2e"], cwd=ROOT, env={**os.environ, "BELAY_BUILD": str(BUILD)}, check=False,
                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return report([WHOLE, *ROOMS]) or status
 

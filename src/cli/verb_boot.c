@@ -283,7 +283,8 @@ static int say_all(App *app, const Jobs *jobs) {
 static int boot(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(jobs_done) Jobs jobs = {0};
-        if (!app_state(app, &err) || !find_jobs(app, &jobs, &err))
+        if (!app_state(app, &err) || !not_inside(app, 0, NULL, &err) ||
+                !find_jobs(app, &jobs, &err))
                 return app_fail(app, &err);
         for (size_t i = 0; i < jobs.n; i++)
                 if (jobs.list[i]->run)

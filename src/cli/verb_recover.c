@@ -204,8 +204,8 @@ bool not_inside(const App *app, unsigned run, const char *manifest, Err *err) {
                 run_service(&around));
         err_reason(err, reason_code(REASON_INSIDE_RUN));
         return err_hint(err,
-                "Hooks and migrations may look (status, runs, plan, logs), and ask with "
-                "--detach for what is to happen later.");
+                "Hooks and migrations may look (status, runs, plan, logs), and `cancel --detach` "
+                "or `accept --detach` the run that they are part of.");
 }
 
 /* Its runner lives: it is told, and followed to its end. */

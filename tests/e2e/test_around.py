@@ -241,11 +241,13 @@ say() { echo "$? $1" >> codes.txt; }
 "$1" resume 1 2>> said.txt; say resume
 "$1" --yes rollback notes 2>> said.txt; say rollback
 "$1" stop notes 2>> said.txt; say stop
+"$1" --yes boot 2>> said.txt; say boot
 """
     site = with_hooks(make_site, {"before-backup": hook(str(BELAY)), "timeout": "20s"}, script=script)
     # The hook finds the service as a person would: by the manifest above its directory.
     site.ok("update", SERVICE, "1.1.0", env={"BELAY_CONFIG": site.dir / "config"})
     codes = dict(reversed(line.split()) for line in (site.dir / "codes.txt").read_text().splitlines())
-    assert codes == {"status": "0", "runs": "0", "plan": "5", "update": "5", "resume": "5", "rollback": "5", "stop": "5"}
-    assert (site.dir / "said.txt").read_text().count("run #1 of notes is what calls this") == 3
+    assert codes == {"status": "0", "runs": "0", "plan": "5", "update": "5", "resume": "5", "rollback": "5", "stop": "5",
+                     "boot": "5"}
+    assert (site.dir / "said.txt").read_text().count("run #1 of notes is what calls this") == 4
     site.assert_whole(version="1.1.0")

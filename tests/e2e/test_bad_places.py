@@ -441,6 +441,21 @@ def test_a_remote_that_hangs_is_left(make_site):
     assert site.version() == "1.0.0" and site.runs() == []
 
 
+class SpeaksNoHttp(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.recv(65536)
+        self.request.sendall(b"\x16\x03 this is not what you think it is \xff\n" * 40)
+
+
+def test_a_remote_that_speaks_no_http_is_no_forbidden_address(site):
+    """Belay could not look (1); the address is of an allowed kind, so that is not what the answer is about."""
+    with serve(SpeaksNoHttp) as server:
+        git(site.app, "remote", "set-url", "origin", f"http://127.0.0.1:{server.server_address[1]}/x.git")
+        result = site.belay("update", SERVICE, "1.1.0", timeout=60)
+    assert result.code == 1 and "does not speak HTTP" in result.err and "not allowed:" not in result.err, result
+    site.assert_whole(version="1.0.0")
+
+
 def test_a_remote_that_names_a_bundle(make_site):
     """G-13: what a server says where bundles are is not followed."""
     site = make_site([Release("1.0.0"), Release("1.1.0")])

@@ -122,6 +122,8 @@ static const struct {
         {"transport 'ext' not allowed", ERR_REFUSED,
                 "the remote's address would start a program of its choice",
                 "Use an https, ssh or file address."},
+        {"HTTP/0.9 when not allowed", ERR_REMOTE, "what answers there does not speak HTTP",
+                "Check the remote's address with: git remote -v."},
         {"not allowed", ERR_REFUSED, "the kind of the remote's address is not allowed",
                 "Use an https, ssh or file address."},
         {"Could not resolve host", ERR_REMOTE, "the host's name cannot be resolved",
@@ -184,6 +186,15 @@ static bool call_failed(const RepoCall *call, const ChildResult *result, Err *er
                 result->exit_status, said);
 }
 
+/* What takes too long is the remote, where it is asked. */
+static bool not_answered(const RepoCall *call, Err *err) {
+        bool asks = str_equal(call->args[0], "ls-remote") || str_equal(call->args[0], "fetch");
+        if (!asks || !err || err->code != ERR_TIMEOUT)
+                return false;
+        return err_hint(err, "The remote does not answer, or too slowly: check the network and "
+                             "its address (git remote -v).");
+}
+
 bool repo_call(const Repo *repo, const RepoCall *call, ChildResult *ret, Err *err) {
         scoped(strv_freep) Strv argv = arguments_make(repo, call);
         scoped(strv_freep) Strv env = environment_make(repo, call);
@@ -202,7 +213,7 @@ bool repo_call(const Repo *repo, const RepoCall *call, ChildResult *ret, Err *er
         };
         scoped(child_result_done) ChildResult result = {0};
         if (!child_run(&child, &result, err))
-                return false;
+                return not_answered(call, err);
         if (result.exit_status != 0 && result.exit_status != call->also_fine)
                 return call_failed(call, &result, err);
         if (result.out_cut)

@@ -238,6 +238,10 @@ bool backup_find(
         const char *store, const char *service, const char *what, BackupInfo *ret, Err *err);
 /* Reads a backup again and proves it. False with ERR_CORRUPT, naming object and reason. */
 bool backup_verify(const char *dir, int level, const BackupWatch *watch, Err *err);
+/* The same backup in the store `to`, proven there; true when it is there already. May be repeated after a death. */
+bool backup_copy(const char *store, const char *service, const char *id, const char *to, Err *err);
+/* The store is there, is this user's alone and can be written. */
+bool backup_store_ready(const char *store, const char *service, Err *err);
 /* The text of "belay.yaml" or ".env" as a published backup kept it; *ret (owned) NULL: it has none. */
 bool backup_config_text(const char *dir, const char *name, char **ret, Err *err);
 void backup_info_done(BackupInfo *info);

@@ -44,6 +44,10 @@ int verb_backup_create(App *app) {
                 !hold_service(app, &world, "backup", &held, &err) ||
                 !backups_take(&world, &world.from, "manual", &published, &err))
                 return app_fail(app, &err);
+        if (!backups_copy(&world, published.id, &err)) {
+                err_hint(&err, "It is whole in '%s'.", published.dir);
+                return app_fail(app, &err);
+        }
         scoped(free_str) char *size = bytes_text(published.bytes);
         json_t *object = json_object();
         js_set_str(object, "id", published.id);
@@ -255,6 +259,18 @@ static bool ask_restore(
         return app_ask(app, question, ret_yes, err);
 }
 
+/* A run reads the first store: what --store names is brought there. */
+static bool bring_to_first(App *app, const World *world, const BackupInfo *info, Err *err) {
+        scoped(service_freep) Service *whole = NULL;
+        if (!app->opt[OPT_STORE] || info->salvage)
+                return true;
+        if (!find_service(app, operand(app, 0), &whole, err))
+                return false;
+        const char *first = whole->backup.local_stores ? whole->backup.local_stores[0] : NULL;
+        return !first || str_equal(first, world_store(world)) ||
+               backup_copy(world_store(world), world->service->name, info->id, first, err);
+}
+
 int verb_backup_restore(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(world_done) World world = {0};
@@ -272,6 +288,8 @@ int verb_backup_restore(App *app) {
                 return app_fail(app, &err);
         if (!yes)
                 return 0;
+        if (!bring_to_first(app, &world, &info, &err))
+                return app_fail(app, &err);
         const Options options = {.allow_downgrade = app->opt[OPT_ALLOW_DOWNGRADE] != NULL};
         json_t *request = json_object();
         js_set_str(request, "do", "restore");

@@ -19,7 +19,8 @@ static void add_quoted(const char *text, Str *out) {
         str_add(out, quoted ? quoted : "\"\"");
 }
 
-static void add_node(const Node *node, Str *out) {
+/* Without the entry of a mapping that is called `without`. */
+static void add_node(const Node *node, const char *without, Str *out) {
         if (node->kind == NODE_SCALAR) {
                 if (is_bare(node) || (node->plain && !node->text[0]))
                         str_add(out, node->text[0] ? node->text : "null");
@@ -28,13 +29,17 @@ static void add_node(const Node *node, Str *out) {
                 return;
         }
         str_add(out, node->kind == NODE_LIST ? "[" : "{");
+        const char *between = "\n";
         for (size_t i = 0; i < node->n; i++) {
-                str_add(out, i ? ",\n" : "\n");
+                if (node->kind == NODE_MAP && str_equal(node->keys[i]->text, without))
+                        continue;
+                str_add(out, between);
+                between = ",\n";
                 if (node->kind == NODE_MAP) {
                         add_quoted(node->keys[i]->text, out);
                         str_add(out, ": ");
                 }
-                add_node(node->items[i], out);
+                add_node(node->items[i], NULL, out);
         }
         str_add(out, node->kind == NODE_LIST ? "]" : "}");
 }
@@ -63,7 +68,9 @@ bool manifest_of_copy(const char *path, const char *text, size_t bytes, char **r
                 str_add(&out, ",\n");
                 add_quoted(root->keys[i]->text, &out);
                 str_add(&out, ": ");
-                add_node(root->items[i], &out);
+                /* Its backups lie in its own state directory: other stores are not the copy's to write. */
+                bool backup = str_equal(root->keys[i]->text, "backup");
+                add_node(root->items[i], backup ? "stores" : NULL, &out);
         }
         str_add(&out, "}\n");
         *ret = str_take(&out);

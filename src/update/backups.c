@@ -121,6 +121,10 @@ static bool clear_leftovers(const World *world, Err *err) {
         run_list_free(runs, n);
         if (backups_run_id(world))
                 strv_add(&keep, backups_run_id(world));
+        /* Whether other stores can be written is for the copy to say. */
+        for (size_t i = 1; !damaged && world->service->backup.local_stores[i]; i++)
+                (void)backup_discard_leftovers(
+                        world->service->backup.local_stores[i], service, keep, NULL);
         return damaged || backup_discard_leftovers(world_store(world), service, keep, err);
 }
 
@@ -159,6 +163,20 @@ bool backups_take(
         backup = NULL;
         (void)backup_discard(world_store(world), world->service->name, id, NULL);
         return err_context(err, "backing up %s", world->service->name);
+}
+
+bool backups_copy(const World *world, const char *id, Err *err) {
+        char *const *stores = world->service->backup.local_stores;
+        bool good = true;
+        for (size_t i = 1; stores[i]; i++) {
+                scoped(err_clear) Err why = {0};
+                if (backup_copy(stores[0], world->service->name, id, stores[i], &why))
+                        continue;
+                if (good)
+                        err_move(err, &why);
+                good = false;
+        }
+        return good;
 }
 
 RestoreRequest backups_restore_request(

@@ -20,6 +20,8 @@ bool backups_plan(World *world, Err *err);
 /* A whole backup in one go, while the service runs: pass, proof, publication. */
 bool backups_take(
         World *world, const Release *release, const char *reason, Published *ret, Err *err);
+/* A published one, by its id, to every store but the first. All are tried; the first failure is told. */
+bool backups_copy(const World *world, const char *id, Err *err);
 /* Borrows from world and its arguments. `mark` names the files beside the data. */
 RestoreRequest backups_restore_request(
         const World *world, const char *id, const char *only, const char *mark);

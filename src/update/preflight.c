@@ -243,6 +243,13 @@ static bool look_at_backup(World *world, Preflight *preflight, Err *err) {
         if (!backups_plan(world, err))
                 return false;
         const BackupPlan *plan = &world->backup_plan;
+        char *const *stores = world->service->backup.local_stores;
+        for (size_t i = 1; stores[i]; i++) {
+                scoped(err_clear) Err why = {0};
+                if (!backup_store_ready(stores[i], world->service->name, &why))
+                        reason_add(
+                                &preflight->reasons, REASON_BACKUP, 0, why.hint, "%s", why.message);
+        }
         for (size_t i = 0; plan->refusals && plan->refusals[i]; i++)
                 reason_add(&preflight->reasons, REASON_BACKUP, 0, NULL, "%s", plan->refusals[i]);
         for (size_t i = 0; plan->warnings && plan->warnings[i]; i++)
@@ -312,9 +319,14 @@ static bool look_at_migrations(World *world, Preflight *preflight, Err *err) {
         if (!migrate_refuse_changed(&preflight->migrations, err) &&
                 !take_refusal(preflight, REASON_MIGRATION_CHANGED, err))
                 return false;
-        size_t pending = 0;
-        for (size_t i = 0; i < preflight->migrations.n; i++)
-                pending += migration_pending(&preflight->migrations.items[i]);
+        size_t pending = 0, compatible = 0;
+        for (size_t i = 0; i < preflight->migrations.n; i++) {
+                const Migration *migration = &preflight->migrations.items[i];
+                pending += migration_pending(migration);
+                compatible += migration_pending(migration) && migration->spec->compatible;
+        }
+        if (pending && compatible == pending && !world->options.no_migrations)
+                release_needs_add_compatible(world, &preflight->warnings);
         if (pending && world->options.no_backup)
                 reason_add(&preflight->reasons, REASON_NOT_UNDOABLE, 0,
                         "Leave --no-backup out, or add --no-migrations.",

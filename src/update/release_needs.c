@@ -135,6 +135,24 @@ static bool old_reads_new(const World *world, const ReleaseInfo *const *way, siz
         return said;
 }
 
+static void say_compatible(World *world, Strv *notes) {
+        if (js_bool(world->needs, "compatible_schema", false))
+                return;
+        js_set_bool(needs_of(world), "compatible_schema", true);
+        strv_addf(notes, "the old version is said to run on the schema of %s", world->to.version);
+}
+
+/* Its author knows a release better than whoever wrote down its migrations. */
+void release_needs_add_compatible(World *world, Strv *notes) {
+        size_t n = 0;
+        scoped(free_mem) const ReleaseInfo **way = release_data_between(
+                &world->releases.data, world->from.version, world->to.version, &n);
+        for (size_t i = 0; i < n; i++)
+                if (way[i]->compatible_schema == SAID_NO)
+                        return;
+        say_compatible(world, notes);
+}
+
 void release_needs_look(World *world, char *const *env, ReasonList *reasons, Strv *notes) {
         size_t n = 0;
         scoped(free_mem) const ReleaseInfo **way = release_data_between(
@@ -147,11 +165,8 @@ void release_needs_look(World *world, char *const *env, ReasonList *reasons, Str
                                         world, way[i], &way[i]->settings[k], reasons, notes);
                 look_at_guide(world, way[i]);
         }
-        if (old_reads_new(world, way, n)) {
-                js_set_bool(needs_of(world), "compatible_schema", true);
-                strv_addf(notes, "the old version is said to run on the schema of %s",
-                        world->to.version);
-        }
+        if (old_reads_new(world, way, n))
+                say_compatible(world, notes);
         look_at_start(world, notes);
         look_at_support(world, notes);
 }

@@ -40,7 +40,9 @@ const Step step_merge = {
 };
 
 static bool publish_apply(StepContext *context, Err *err) {
-        return publish(context->world, context, err);
+        World *world = context->world;
+        const char *id = backups_run_id(world);
+        return publish(world, context, err) && (!id || backups_copy(world, id, err));
 }
 
 const Step step_publish = {
@@ -54,13 +56,17 @@ const Step step_publish = {
 /* After a rollback the backup is still worth having; that it cannot be kept changes nothing else. One without its
  * second pass is of no moment at all: nothing was touched after it, and it goes. */
 static bool publish_old_apply(StepContext *context, Err *err) {
+        (void)err;
         World *world = context->world;
         const char *id = backups_run_id(world), *service = world->service->name;
         BackupStage stage = BACKUP_ABSENT;
-        if (!id || !backup_stage(world_store(world), service, id, &stage, NULL) ||
-                stage >= BACKUP_PASS2)
-                return merge_apply(context, err);
         scoped(err_clear) Err why = {0};
+        if (!id || !backup_stage(world_store(world), service, id, &stage, NULL) ||
+                stage >= BACKUP_PASS2) {
+                if (!publish(world, context, &why) || (id && !backups_copy(world, id, &why)))
+                        js_set_str(context->observed, "warning", why.message);
+                return true;
+        }
         backup_freep(&world->backup);
         world->backup = NULL;
         if (!backup_discard(world_store(world), service, id, &why))
@@ -148,7 +154,7 @@ static bool backup_after_apply(StepContext *context, Err *err) {
                 return false;
         js_set_str(context->observed, "backup", published.name);
         js_set_int(context->observed, "bytes", (int64_t)published.bytes);
-        return true;
+        return backups_copy(world, published.id, err);
 }
 
 const Step step_backup_after = {

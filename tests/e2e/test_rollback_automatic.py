@@ -1,4 +1,4 @@
-"""`rollback: { automatic: false }`: a version that fails is left for a person to decide about."""
+"""What the manifest says of going back: whether it happens by itself, and what the old version can read."""
 import pytest
 
 from belaytest import Release
@@ -20,7 +20,6 @@ def test_it_waits_and_cancel_goes_back(site):
     assert site.belay("update", "notes", "v1.1.0").code == 7
     assert site.belay("cancel", "1").code == 3
     site.assert_whole(version="1.0.0")
-
 
 
 MOVED = {
@@ -52,3 +51,25 @@ def test_data_that_became_another_kind_of_thing_comes_back(make_site, kind):
     assert {n for n, (_, version) in writer.acknowledged.items() if version == "1.0.0"} <= site.rows_live()
     assert (pictures / "one").read_text() == "one\n"
     assert not list(site.app.glob("data/.*.belay-*"))
+
+
+@pytest.mark.parametrize("compatible", [True, False])
+def test_what_the_old_version_can_read_stays(make_site, compatible):
+    """The watch fails after users wrote under a changed schema: whether the data may stay is the migrations' to say."""
+    column = {"01_note.sql": "ALTER TABLE row ADD COLUMN note TEXT;"}
+    site = make_site([Release("1.0.0"), Release("1.1.0", "bad-later:0.7", migrations=column)],
+                     manifest={"monitor": {"for": "10s", "every": "50ms"}})
+    site.manifest["migrations"][0]["sql"]["compatible"] = compatible
+    site.write_manifest()
+    site.start()
+    said = "the old version is said to run on the schema of 1.1.0"
+    assert (said in site.ok("plan", "notes", "1.1.0").out) == compatible
+    with site.writer() as writer:
+        writer.wait_for(20)
+        result = site.belay("update", "notes", "1.1.0")
+        assert result.code == (3 if compatible else 8), result
+        if not compatible:
+            assert site.belay("cancel").code == 3
+        writer.wait_for(5)
+    assert (site.salvaged_databases() == []) == compatible
+    site.assert_whole(writer, version="1.0.0", undone=["1.1.0"])

@@ -26,8 +26,8 @@ static const char MANIFEST[] =
         "channel: minor\n"
         "cooldown: 7d\n"
         "configuration: { env_file: app/.env, set: { A: \"1.10\", B: \"\" } }\n"
-        "backup: { contents: [ { sqlite: app/n.db }, { path: \"app/up loads\" } ], keep: { last: 3 "
-        "} }\n"
+        "backup: { contents: [ { sqlite: app/n.db }, { path: \"app/up loads\" } ],\n"
+        "  stores: [ { local: backups }, { local: /mnt/other } ], keep: { last: 3 } }\n"
         "migrations: [ { sql: { files: \"m/*.sql\", database: n.db, run: once } } ]\n"
         "checks:\n"
         "  - http: { url: \"http://localhost:8000/health\", json: { .version: \"${version}\" } }\n"
@@ -85,7 +85,11 @@ static void test_what_holds_back_is_gone(void **unused) {
         assert_int_equal(copy->rehearse, REHEARSE_NEVER);
         assert_true(copy->monitor.for_ms < 1000);
         assert_int_equal(copy->cooldown_ms, 0);
-        static const char *const gone[] = {"tell-everybody", "2027", "10m", "minor"};
+        /* Its backups are in the copy's own state directory. */
+        assert_int_equal(strv_count(copy->backup.local_stores), 0);
+        assert_int_equal(copy->backup.keep_last, 3);
+        static const char *const gone[] = {
+                "tell-everybody", "2027", "10m", "minor", "stores", "/mnt/other"};
         for (size_t i = 0; i < COUNT_OF(gone); i++)
                 assert_null(strstr(text, gone[i]));
 }

@@ -177,7 +177,7 @@ static bool wait_for_recovery(Follower *follower) {
         if (!run_load(&follower->app->state, follower->what->run, &run, NULL) || run.damaged ||
                 !run.state.armed || run.state.end != RUN_OPEN)
                 return false;
-        if (getenv("BELAY_NO_KEEPER_RESUME"))
+        if (str_equal(getenv("BELAY_NO_KEEPER_RESUME"), "1"))
                 return false;
         int64_t now = clock_now_ms();
         if (!follower->alone_since) {

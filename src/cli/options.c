@@ -240,4 +240,7 @@ void options_print_global_help(FILE *to) {
         fputs("Global options, before or after the command:\n", to);
         for (const OptInfo *info = option_global_infos; info->name; info++)
                 print_option(info, to);
+        print_option(&(OptInfo){"help", 'h', NULL, "what a command takes"}, to);
+        print_option(
+                &(OptInfo){"version", 'V', NULL, "before a command: the version of belay"}, to);
 }

@@ -22,7 +22,7 @@
 #include "update/log_tail.h"
 #include "update/runs.h"
 
-enum { LINES_DEFAULT = 50, LINES_MAX = 5000, LOOK_EVERY_MS = 200 };
+enum { LINES_DEFAULT = 50, LINES_MAX = 5000, LOOK_EVERY_MS = 200, OUTPUT_MAX = 64 * 1024 * 1024 };
 
 static volatile sig_atomic_t ended;
 
@@ -57,15 +57,33 @@ static int follow_log(App *app, const char *path, Err *err) {
         return 0;
 }
 
-static int print_output(App *app, const char *path) {
-        scoped(err_clear) Err err = {0};
+/* What a run's programs wrote, under the name of each: shown, or gathered for --json. */
+typedef struct Words {
+        App *app;
+        json_t *parts;
+        bool any;
+} Words;
+
+static void say(Words *said, const char *name, const char *instance, const char *text) {
+        scoped(free_str) char *clean = str_printable(text, true);
+        json_t *part = json_object();
+        js_set_str(part, "step", name);
+        js_set_str(part, "instance", instance);
+        js_set_str(part, "text", clean);
+        json_array_append_new(said->parts, part);
+        said->any = true;
+        if (!said->app->json)
+                printf("== %s%s%s\n%s", name, instance ? " " : "", instance ? instance : "", clean);
+}
+
+static bool say_file(
+        Words *said, const char *name, const char *instance, const char *path, Err *err) {
         scoped(free_str) char *text = NULL;
         size_t bytes = 0;
-        if (!file_read(path, 64 * 1024 * 1024, &text, &bytes, &err))
-                return app_fail(app, &err);
-        scoped(free_str) char *clean = str_printable(text, true);
-        fputs(clean, stdout);
-        return 0;
+        if (!file_read(path, OUTPUT_MAX, &text, &bytes, err))
+                return false;
+        say(said, name, instance, text);
+        return true;
 }
 
 /* Of a step that failed the journal names no output: a hook's is called as it is. */
@@ -77,45 +95,45 @@ static char *output_of(const StepRecord *step, const char *dir) {
 }
 
 /* The step `build` runs two commands; the first has a file of its own. */
-static int print_install(App *app, const StepRecord *step, const char *dir, bool *any) {
-        scoped(free_str) char *path = path_join(dir, "install.txt");
-        if (!str_equal(step->name, "build") || !file_exists(path))
-                return 0;
-        *any = true;
-        printf("== install\n");
-        return print_output(app, path);
+static bool say_step(Words *said, const StepRecord *step, const char *dir, Err *err) {
+        scoped(free_str) char *first = path_join(dir, "install.txt");
+        scoped(free_str) char *path = output_of(step, dir);
+        if (str_equal(step->name, "build") && file_exists(first) &&
+                !say_file(said, "install", NULL, first, err))
+                return false;
+        return !path || say_file(said, step->name, step->instance, path, err);
+}
+
+static void say_log_of_failure(Words *said, const Run *run) {
+        const char *log =
+                run->state.rollback ? js_str(js_get(run->state.rollback, "decision"), "log") : NULL;
+        if (!log)
+                return;
+        say(said, "the service, when it failed", NULL, log);
+        if (!said->app->json)
+                putchar('\n');
 }
 
 /* The output of the migrations, hooks, install and build of a run. */
 static int run_logs(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
+        scoped(js_freep) json_t *parts = json_array();
+        Words said = {.app = app, .parts = parts};
         unsigned number = 0;
-        bool any = false;
         if (!parse_run(app->opt[OPT_RUN], &number, &err) || !app_state(app, &err) ||
                 !run_load(&app->state, number, &run, &err))
                 return app_fail(app, &err);
         scoped(free_str) char *dir = state_run_file(&app->state, number, "output");
-        for (size_t i = 0; i < run.state.n_steps; i++) {
-                const StepRecord *step = &run.state.steps[i];
-                scoped(free_str) char *path = output_of(step, dir);
-                int status = print_install(app, step, dir, &any);
-                if (status)
-                        return status;
-                if (!path)
-                        continue;
-                any = true;
-                printf("== %s%s%s\n", step->name, step->instance ? " " : "",
-                        step->instance ? step->instance : "");
-                status = print_output(app, path);
-                if (status)
-                        return status;
-        }
-        const char *then =
-                run.state.rollback ? js_str(js_get(run.state.rollback, "decision"), "log") : NULL;
-        if (then)
-                printf("== the service, when it failed\n%s\n", then);
-        if (!any && !then)
+        for (size_t i = 0; i < run.state.n_steps; i++)
+                if (!say_step(&said, &run.state.steps[i], dir, &err))
+                        return app_fail(app, &err);
+        say_log_of_failure(&said, &run);
+        json_t *object = json_object();
+        js_set_int(object, "run", number);
+        js_set(object, "output", json_incref(parts));
+        app_print_json(app, object);
+        if (!said.any && !app->json)
                 printf("run #%u has no output of install, build, migrations or hooks\n", number);
         return 0;
 }
@@ -129,6 +147,8 @@ int verb_logs(App *app) {
         if (app->opt[OPT_LINES] &&
                 (!str_to_uint(app->opt[OPT_LINES], LINES_MAX, &lines) || lines == 0))
                 return app_usage(app, "--lines takes a number from 1 to %d", LINES_MAX);
+        if (app->json && app->opt[OPT_FOLLOW])
+                return app_usage(app, "--follow goes on as text: it has no --json");
         if (!open_world(app, false, &world, &err))
                 return app_fail(app, &err);
         scoped(free_str) char *path = world.runtime->log_path(&world.runtime_at);

@@ -24,7 +24,6 @@ static const Opt update_options[] = {
         OPT_IN_WINDOW,
         OPT_DRY_RUN,
         OPT_FIX,
-        OPT_EXIT_CODE,
         OPT_COUNT,
 };
 

@@ -61,6 +61,8 @@ def test_hooks_run_around_every_phase_and_know_what_is_done(make_site):
     assert first["reference"] == site.commit_of("v1.1.0") and first["previous_version"] == "1.0.0"
     said = site.ok("logs", "--run", "1").out
     assert "== before-quiesce\nsaid by 1.1.0" in said and "== after-finish" in said
+    parts = json.loads(site.ok("logs", "--run", "1", options=JSON).out)
+    assert parts["run"] == 1 and {p["step"]: p["text"] for p in parts["output"]}["before-quiesce"] == "said by 1.1.0\n"
     records = [r for kind, r in site.journal() if kind == "ARM" or r.get("step") == "before-quiesce"]
     assert records[-1].get("step") is None              # ARM comes behind the hook
 

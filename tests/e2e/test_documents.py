@@ -1,4 +1,5 @@
 """What the documents say is so: manifests in them are valid, commands and options in them are those there are."""
+import json
 import os
 import re
 import subprocess
@@ -61,12 +62,38 @@ def commands(tmp_path):
     return result
 
 
-def test_every_command_and_option_is_in_the_man_page(tmp_path):
-    page = (MAN / "belay.1.scd").read_text().replace("*", "")
-    for name, text in commands(tmp_path).items():
-        assert re.search(rf"\b{name}\b", page), f"belay {name} is not in belay(1)"
-        for option in re.findall(r"--[a-z][a-z-]+", text):
-            assert option in page, f"{option} of belay {name} is not in belay(1)"
+def options_in(text):
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+
+
+def section(page, title):
+    """From the title to the next title of any level."""
+    return re.search(rf"^#+ {title}\n(.*?)(?=^#|\Z)", page, re.M | re.S).group(1)
+
+
+def heads(page):
+    """{"backup restore": the lines that begin its entries, one after the other}"""
+    found = {}
+    for title in re.findall(r"^# (COMMANDS: .*)$", page, re.M):
+        for line in section(page, re.escape(title)).splitlines():
+            names = re.match(r"(?:\*[a-z ]+\*,? ?)+", line)
+            for name in re.findall(r"\*([a-z ]+)\*", names.group(0)) if names else ():
+                found[name] = found.get(name, "") + line + "\n"
+    return found
+
+
+def test_every_command_is_in_the_man_page_with_exactly_its_options(tmp_path):
+    page = (MAN / "belay.1.scd").read_text()
+    known = commands(tmp_path)
+    update = section(page, "Options of update")
+    also = {"update": "\n".join(re.findall(r"^\*--.*$", update, re.M)), "rollback": section(page, "Options of rollback")}
+    for name in ("plan", "rehearse"):
+        also[name] = re.search(rf"^\*{name}\* takes .*$", update, re.M).group(0)
+    entries = heads(page)
+    assert set(entries) == set(known)
+    for name, text in known.items():
+        taken = options_in("\n".join(re.findall(r"^ {2,6}(?:-\w, )?(--[a-z-]+)", text, re.M)))
+        assert options_in(entries[name] + also.get(name, "")) == taken, f"belay {name}"
 
 
 def test_every_option_in_the_man_page_exists(tmp_path):
@@ -94,21 +121,51 @@ def test_commands_shown_to_people_exist(tmp_path):
 
 
 def keys_of(node):
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield key
-            yield from keys_of(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from keys_of(item)
+    """Every key of a schema."""
+    for key, value in node.get("properties", {}).items():
+        yield key
+        yield from keys_of(value)
+    for inner in (node.get("items"), node.get("additionalProperties"), *node.get("oneOf", ()), *node.get("anyOf", ())):
+        if isinstance(inner, dict):
+            yield from keys_of(inner)
 
 
-def test_keys_of_the_full_example_are_in_the_man_page():
-    manifest = yaml.safe_load((ROOT / "examples/full/belay.yaml").read_text())
-    page = (MAN / "belay.yaml.5.scd").read_text()
-    own = {".version", "SHOP_MODE", "SHOP_VERSION", "SESSION_KEY", "Authorization", "Content-Type", "headers"}
-    for key in set(keys_of(manifest)) - own:
-        assert re.search(rf"\b{re.escape(key)}\b", page), f"{key} is not in belay.yaml(5)"
+def test_every_key_is_in_the_man_page_and_in_the_full_example(tmp_path):
+    schema = json.loads(belay("validate", "--schema", tmp_path=tmp_path).stdout)
+    keys = set(keys_of(schema))
+    assert {"succeeded_on", "compatible", "before-quiesce"} <= keys
+    page, example = (MAN / "belay.yaml.5.scd").read_text(), (ROOT / "examples/full/belay.yaml").read_text()
+    for key in keys:
+        word = key.split("-", 1)[1] if key.startswith(("before-", "after-")) else key       # hooks: their phases
+        assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", page), f"{key} is not in belay.yaml(5)"
+        assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", example), f"{key} is not in the full example"
+
+
+def test_every_reason_why_not_is_in_the_guide():
+    codes = re.findall(r'^ +\[REASON_\w+\] = \{"([a-z-]+)"', (ROOT / "src/model/reason.c").read_text(), re.M)
+    assert len(codes) > 40
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    assert [code for code in codes if f"`{code}`" not in guide] == []
+
+
+def test_exit_codes_are_the_same_everywhere():
+    readme = re.findall(r"^\| (\d+) \|", (ROOT / "README.md").read_text(), re.M)
+    page = re.findall(r"^\*(\d+)\*$", section((MAN / "belay.1.scd").read_text(), "EXIT STATUS"), re.M)
+    used = set(re.findall(r'^ +\[ERR_\w+\] = \{"\w+", (\d+)\}', (ROOT / "src/base/err.c").read_text(), re.M))
+    assert len(used) > 10 and readme == page and used <= set(page), (readme, page, used)
+
+
+def test_every_environment_variable_that_is_read_is_in_the_man_page():
+    """But for those of test builds, and those that one part of Belay sets for another."""
+    page = section((MAN / "belay.1.scd").read_text(), "ENVIRONMENT")
+    own = {"BELAY_RUN", "BELAY_REHEARSAL", "INVOCATION_ID", "USER"}
+    read = set()
+    for path in (ROOT / "src").rglob("*.c"):
+        text = re.sub(r"^#ifdef BELAY_FAULT_POINTS$.*?^#endif", "", path.read_text(), flags=re.M | re.S)
+        if path.name != "fault.c":
+            read |= set(re.findall(r'getenv\("(\w+)"\)', text))
+    assert {"BELAY_STATE", "NO_COLOR"} <= read
+    assert [name for name in sorted(read - own) if f"*{name}*" not in page] == []
 
 
 def test_links_in_documents_lead_somewhere():

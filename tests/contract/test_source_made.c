@@ -221,6 +221,7 @@ static void releases_are_made_and_switched(void **state) {
         assert_true(w->source->runs_in(&w->at, &runs, NULL));
         assert_string_equal(runs, w->work);
         fetch(w, &two);
+        assert_false(is_there(w, "current"));
         scoped(js_freep) json_t *facts = facts_of(w, &two);
         place(w, facts);
         place(w, facts);

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Seeds one bug after the other into a copy of the sources and asks whether the sweeps find it.
+"""Seeds one bug after the other into a copy of the sources and asks whether the sweeps and tests find it.
 
     tests/mutants/run.py            all
     tests/mutants/run.py --ci       those marked "In-CI: yes"
@@ -45,6 +45,33 @@ TARGETS = {
     "backup-retention": (BACKUP + ["tests/unit/backup/test_retention.c"], BACKUP_LIBRARIES, []),
 }
 
+# What needs the whole program: what ninja is to build of it, and the tests (pytest's words; else the program itself).
+PROGRAM = ["belay", "belay-exec", "tests/noted"]
+WHOLE = {
+    "zone": (["tests/unit-base-test_zone"], None),
+    "index": (["tests/unit-journal-test_index"], None),
+    "releases": (["tests/contract-test_source_made", "belay-exec"], None),
+    "rehearsal": (PROGRAM, ["e2e/test_rehearse.py", "-k", "a_version_that_works"]),
+    "boot": (PROGRAM, ["e2e/test_enable.py", "-k", "finishes_an_interrupted_run"]),
+    "adoption": (PROGRAM, ["e2e/test_init.py", "-k", "taken_over and procfile"]),
+    "stores": (PROGRAM, ["e2e/test_stores.py", "-k", "killed_while_it_is_copied"]),
+}
+
+
+def limited(command, where, environment=None):
+    """(whether it passed, what it said)"""
+    child = subprocess.Popen(command, cwd=where, env={**os.environ, **(environment or {})}, text=True, errors="replace",
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             start_new_session=True)
+    try:
+        out, _ = child.communicate(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, 9)
+        child.communicate()
+        return False, "it did not end"
+    said = [line for line in out.splitlines() if re.search(r", \S.*: |figure: |[Ee]rror: ", line)]
+    return child.returncode == 0, said[0] if said else f"exit status {child.returncode}"
+
 
 class Tree:
     """A copy of the sources; only what a patch changes is compiled again."""
@@ -78,18 +105,35 @@ class Tree:
     def passes(self, target):
         """(whether it passed, its last words)"""
         self.link(target)
-        child = subprocess.Popen([str(self.root / target), *TARGETS[target][2]], text=True,
-                                 errors="replace", stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                 start_new_session=True)
-        try:
-            out, _ = child.communicate(timeout=LIMIT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, 9)
-            child.communicate()
-            return False, "it did not end"
-        said = [line for line in out.splitlines() if re.search(r", \S.*: |figure: |error:", line)]
-        return child.returncode == 0, said[0] if said else f"exit status {child.returncode}"
+        return limited([str(self.root / target), *TARGETS[target][2]], self.root)
+
+
+class WholeTree:
+    """A copy of the whole, built by meson."""
+
+    def __init__(self, where):
+        self.root = pathlib.Path(where) / "whole"
+        self.build = self.root / "build-mutant"
+        shutil.copytree(ROOT, self.root, symlinks=True,
+                        ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".git", "build", "build-*"))
+        self.run("meson", "setup", str(self.build), "-Dfault=true", "-Dtests=true", "-Dwerror=false")
+
+    def run(self, *command):
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"it does not build:\n{done.stdout[-3000:]}{done.stderr}")
+
+    def compile(self, target, only=()):
+        for name in only:
+            os.utime(self.root / name)      # one that was put back is older than what was made of the other
+        self.run("ninja", "-C", str(self.build), *WHOLE[target][0])
+
+    def passes(self, target):
+        made, tests = WHOLE[target]
+        if tests is None:
+            return limited([str(self.build / made[0])], self.root)
+        return limited([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests], self.root / "tests",
+                       {"BELAY_BUILD": str(self.build)})
 
 
 def header(patch, key):
@@ -129,14 +173,17 @@ def main(arguments):
         patches = [HERE / f"{name.removesuffix('.patch')}.patch" for name in arguments]
     found = 0
     with tempfile.TemporaryDirectory(prefix="belay-mutants-") as where:
-        tree = Tree(where)
-        for target in sorted({header(p, "Found-by") for p in patches}):
-            tree.compile(target)
-            passed, said = tree.passes(target)
+        targets = sorted({header(p, "Found-by") for p in patches})
+        tree = Tree(where) if set(targets) & set(TARGETS) else None
+        whole = WholeTree(where) if set(targets) & set(WHOLE) else None
+        for target in targets:
+            of = tree if target in TARGETS else whole
+            of.compile(target)
+            passed, said = of.passes(target)
             if not passed:
                 raise SystemExit(f"{target} fails without any seeded bug: {said}")
         for patch in patches:
-            found += is_found(tree, patch)
+            found += is_found(tree if header(patch, "Found-by") in TARGETS else whole, patch)
     print(f"figure: mutants: {found} of {len(patches)} found")
     return 0 if patches and found == len(patches) else 1
 

@@ -1,9 +1,10 @@
 import pytest
 
-pytest.register_assert_rewrite("belaytest", "projects")
+pytest.register_assert_rewrite("belaytest", "production", "projects", "releaselib")
 
 import belaytest  # noqa: E402
 import projects  # noqa: E402
+import releaselib  # noqa: E402
 
 
 @pytest.fixture
@@ -48,3 +49,11 @@ def make_project():
     yield make
     for project in made:
         project.close()
+
+
+@pytest.fixture
+def server():
+    """Of release data."""
+    one = releaselib.Server()
+    yield one
+    one.close()

@@ -5,11 +5,10 @@ import pathlib
 import re
 import stat
 import subprocess
-import time
 
 import pytest
 
-from belaytest import SERVICE, Release, git, read_journal, request, wait_until
+from belaytest import SERVICE, Release, git, wait_until
 
 ADD_COLUMN = {"02_tag.sql": "ALTER TABLE row ADD COLUMN tag TEXT;"}
 
@@ -273,12 +272,10 @@ def test_a_person_accepts(make_site):
 
 
 def test_accept_ends_the_watch(make_site):
-    site = make_site([Release("1.0.0"), Release("1.1.0")], manifest={"monitor": {"for": "60s", "every": "50ms"}})
+    site = make_site([Release("1.0.0"), Release("1.1.0")], manifest={"monitor": {"for": "1h", "every": "50ms"}})
     site.start()
-    began = time.monotonic()
     site.ok("update", SERVICE, "1.1.0", "--no-wait")
-    assert site.belay("accept").code == 0
-    assert time.monotonic() - began < 30
+    assert site.belay("accept").code == 0       # which follows the run to its end
     site.assert_whole(version="1.1.0")
 
 

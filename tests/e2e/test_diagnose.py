@@ -205,7 +205,7 @@ def test_the_checkout(site):
 
 
 def make_certificate(directory):
-    """One whose time is over, by its own words."""
+    """One that nobody but itself has signed."""
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1",
                     "-keyout", directory / "key.pem", "-out", directory / "cert.pem"], check=True, capture_output=True)
     return directory / "cert.pem", directory / "key.pem"

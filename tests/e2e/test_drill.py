@@ -5,7 +5,7 @@ import pytest
 
 import crashlib
 from belaytest import SERVICE, Release, wait_until
-from test_rehearse import MIGRATION, assert_untouched, production
+from production import MIGRATION, assert_untouched, production
 
 
 @pytest.fixture

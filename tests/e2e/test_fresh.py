@@ -1,8 +1,5 @@
 """What a newcomer stumbled over once."""
-import json
-import os
 import signal
-import time
 
 import pytest
 

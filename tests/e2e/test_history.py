@@ -2,6 +2,7 @@
 import html.parser
 import json
 import os
+import re
 import shutil
 import statistics
 
@@ -144,7 +145,7 @@ def test_a_plan_says_what_is_usual(history):
         "ms": int(statistics.median(gaps)), "shortest_ms": min(gaps), "longest_ms": max(gaps), "runs": 2}
     text = history.ok("plan", SERVICE, "v1.4.0").out
     assert text.splitlines()[[line.split()[:1] == ["#"] for line in text.splitlines()].index(True)].endswith("USUALLY")
-    assert "Expected downtime 0." in text and "(last two updates: 0." in text
+    assert re.search(r"Expected downtime \d.* \(last two updates: \d", text), text
 
 
 def test_a_plan_is_the_same_with_and_without_history(history):

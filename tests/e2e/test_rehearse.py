@@ -1,5 +1,4 @@
 """Rehearsal: the change is made on a copy first, and nothing of what serves is touched by it."""
-import hashlib
 import json
 import os
 import pathlib
@@ -11,9 +10,9 @@ import time
 import pytest
 
 import crashlib
-from belaytest import SERVICE, Release, Site, git, processes_of, wait_until
+from belaytest import SERVICE, Release, Site, processes_of, wait_until
+from production import MIGRATION, assert_untouched, fingerprint, production
 
-MIGRATION = "ALTER TABLE row ADD COLUMN note TEXT;\nUPDATE row SET note = 'migrated';\n"
 ALWAYS = {"rehearse": "always"}
 
 
@@ -58,28 +57,6 @@ def rehearsing(make_site):
     return make
 
 
-def fingerprint(*roots):
-    """Every file below: what it is, what it holds, when it was changed."""
-    seen = {}
-    for root in roots:
-        for path in sorted(pathlib.Path(root).rglob("*")):
-            # What was fetched and the commits of its tags are kept; a reader of a database marks its -shm.
-            if ".git" in path.parts or path.name == "tags.json" or path.name.endswith("-shm"):
-                continue
-            is_ = path.lstat()
-            held = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-            if path.is_file():
-                seen[str(path)] = (is_.st_ino, is_.st_mode, is_.st_size, is_.st_mtime_ns, held)
-    return seen
-
-
-def production(site):
-    """All of what serves: its files, the keeper's record, its log, its process, its port."""
-    return {"files": fingerprint(site.app, site.state / "services"),
-            "processes": sorted((p.pid, p.started, p.command) for p in site.processes()),
-            "health": site.health(), "head": git(site.app, "rev-parse", "HEAD")}
-
-
 def nothing_left(site):
     assert not list(site.state.glob("runs/*/rehearsal")), "the copy is still there"
     assert not list(site.state.glob("backups/*/.partial-*"))
@@ -87,15 +64,6 @@ def nothing_left(site):
     assert site.leftovers() == []
     with open("/proc/self/mounts", encoding="utf-8") as mounts:
         assert not [line for line in mounts if line.startswith("overlay ") and str(site.dir) in line]
-
-
-def assert_untouched(site, before):
-    # The command has its result before its runner is gone.
-    wait_until(lambda: not [p for p in site.processes() if p.command.endswith(" runner")], 5, what="the runner's end")
-    after = production(site)
-    for path in {*before["files"], *after["files"]}:
-        assert after["files"].get(path) == before["files"].get(path), path
-    assert after == before
 
 
 def rehearse_step(site):
@@ -321,7 +289,7 @@ def test_no_room_for_a_copy(make_site):
 
 @pytest.mark.parametrize("moment", [0.02, 0.15, 0.3])
 def test_kill_9_in_the_middle(rehearsing, moment):
-    site = rehearsing(releases(behaviour="slow-start:0.3"))
+    site = rehearsing(releases(behaviour="slow-start:4"))       # it is killed long before that
     before = production(site)
     child = site.belay_start("update", SERVICE)
     wait_until(lambda: site.runs() and any(kind == "INTENT" and p["step"] == "rehearse"

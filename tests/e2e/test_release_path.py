@@ -5,14 +5,14 @@ import time
 import pytest
 
 from belaytest import LONG, SERVICE, Release, wait_until
-from test_releases import DAY, server, stamp  # noqa: F401
+from releaselib import DAY, stamp
 
 VERSIONS = ("1.2.0", "1.6.0", "2.1.0")
 STOP = {"version": "1.6.0", "stop": True, "notes": "Stop here"}
 
 
 @pytest.fixture
-def way_site(make_site, server):  # noqa: F811
+def way_site(make_site, server):
     """1.2.0 runs, and 2.1.0 is to be come to by way of 1.6.0."""
     def make(releases=None, said=(STOP, {"version": "2.1.0", "breaking": True}), **more):
         site = make_site(releases or [Release(v) for v in VERSIONS], **more)
@@ -80,7 +80,7 @@ def test_a_version_that_cannot_be_come_to(way_site):
     assert plan["blocked"] and plan["reasons"][0]["code"] == "no-way"
 
 
-def test_what_comes_in_between_can_end_the_way(way_site, server):  # noqa: F811
+def test_what_comes_in_between_can_end_the_way(way_site, server):
     """The second run is refused when it is about to begin: exit 6, at the stop, and nothing is left open."""
     site = way_site(manifest={"monitor": {"for": "1s", "every": "50ms"}})
     update = site.belay_start("update", SERVICE, "2.1.0", "--accept-breaking")
@@ -173,7 +173,7 @@ def test_a_setting_that_nobody_can_make(way_site):
     site.ok("plan", SERVICE, "1.6.0")
 
 
-def test_too_young_is_refused_until_it_lifts(way_site, server):  # noqa: F811
+def test_too_young_is_refused_until_it_lifts(way_site, server):
     site = way_site(said=({"version": "1.6.0", "released": stamp(2 * DAY)},))
     site.manifest["cooldown"] = "7d"
     site.write_manifest()

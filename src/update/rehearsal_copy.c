@@ -32,8 +32,10 @@ static void add_home(uid_t uid, Strv *also) {
         scoped(free_str) char *room = mem_new(PASSWD_ROOM, 1);
         if (getpwuid_r(uid, &entry, room, PASSWD_ROOM, &found) != 0 || !found)
                 return;
-        /* "/" and what is no directory are homes of those who have none. */
-        if (found->pw_dir[0] == '/' && found->pw_dir[1] && file_exists(found->pw_dir))
+        /* "/", /dev/null and what is not there are homes of those who have none. */
+        struct stat st;
+        if (found->pw_dir[0] == '/' && found->pw_dir[1] && stat(found->pw_dir, &st) == 0 &&
+                S_ISDIR(st.st_mode))
                 strv_add(also, found->pw_dir);
 }
 

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import socket
 import sqlite3
 import subprocess
@@ -345,3 +346,20 @@ def test_as_a_user_of_their_own(make_site):
     site.start()
     site.ok("rehearse", SERVICE)
     assert not list(site.state.glob("runs/*/rehearsal"))
+
+
+def test_a_user_whose_home_is_no_directory(make_site, tmp_path):
+    """As `useradd --home-dir /dev/null` makes them."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    users = tmp_path / "passwd"
+    users.write_text(re.sub(r"^(nobody:.*:)[^:]*(:[^:]*)$", r"\1/dev/null\2", pathlib.Path("/etc/passwd").read_text(),
+                            flags=re.M))
+    site = make_site(releases(), manifest=ALWAYS)
+    subprocess.run(["chown", "-R", "nobody:nogroup", str(site.app), str(site.remote)], check=True)
+    site.dir.chmod(0o755)
+    site.start()
+    done = subprocess.run(["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', users,
+                           *site.command("rehearse", SERVICE)], cwd=site.dir, env=site.environment(), text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -133,8 +133,9 @@ static void add_open_run(Row *row, const char *name, const Summary *run, const R
                 js_set_bool(js_get(row->object, "last_run"), "resume_given_up", true);
         if (run->waiting)
                 strv_addf(&row->lines,
-                        "%s: run #%u waits for a person: `belay accept %u` or `belay cancel %u`",
-                        name, n, n, n);
+                        "%s: run #%u waits for a person: `belay report %u` says what for; then "
+                        "`belay accept %u` or `belay cancel %u`",
+                        name, n, n, n, n);
         else if (given_up)
                 strv_addf(&row->lines,
                         "%s: run #%u is open: the keeper tried %u times to finish it, and gave up. "

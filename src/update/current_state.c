@@ -54,8 +54,9 @@ static void add_in_the_way(const State *state, const char *name, const Summary *
                         run->run, run->run);
         else if (run->run && run->end == RUN_OPEN && run->waiting)
                 strv_addf(lines,
-                        "%s: run #%u waits for a person: `belay accept %u`, `belay cancel %u`",
-                        name, run->run, run->run, run->run);
+                        "%s: run #%u waits for a person: `belay report %u`, then `belay accept %u` "
+                        "or `belay cancel %u`",
+                        name, run->run, run->run, run->run, run->run);
         else if (run->end == RUN_NEEDS_PERSON)
                 strv_addf(lines, "%s: run #%u needs a person: `belay report %u`", name, run->run,
                         run->run);

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +16,7 @@
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "platform/process.h"
+#include "update/boot.h"
 #include "update/runs.h"
 #include "update/world.h"
 
@@ -121,21 +121,15 @@ static void look_at_time(const State *state, DoctorReport *report) {
 }
 
 static void look_at_boot(const State *state, DoctorReport *report) {
-        static const char *const wants[] = {
-                "/etc/systemd/system/multi-user.target.wants/belay-boot.service",
-                "/etc/systemd/system/default.target.wants/belay-boot.service",
-                "/usr/lib/systemd/system/multi-user.target.wants/belay-boot.service",
-        };
-        (void)state;
-        for (size_t i = 0; i < COUNT_OF(wants); i++)
-                if (faccessat(AT_FDCWD, wants[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-                        add(report, "boot", DOCTOR_GOOD,
-                                str_copy("interrupted runs are finished at boot"), NULL);
-                        return;
-                }
+        scoped(free_str) char *missing = boot_missing(state);
+        if (!missing) {
+                add(report, "boot", DOCTOR_GOOD, str_copy("interrupted runs are finished at boot"),
+                        NULL);
+                return;
+        }
         add(report, "boot", DOCTOR_WARNING,
                 str_copy("after a power cut nobody finishes an interrupted run by himself"),
-                "Type: systemctl enable belay-boot.service");
+                missing);
 }
 
 /* -- the state directory -- */

@@ -141,9 +141,13 @@ static void add_indented(Str *out, const char *text) {
                 str_addf(out, "    %s\n", lines[i]);
 }
 
-static void add_cause(Str *out, const StepRecord *failed, const json_t *back) {
-        const char *message = js_str(failed->error, "message");
-        const char *log = back ? js_str(js_get(back, "decision"), "log") : NULL;
+const char *report_log(const Run *run) {
+        const json_t *back = run->state.rollback;
+        return js_str(back ? js_get(back, "decision") : run->state.wait, "log");
+}
+
+static void add_cause(Str *out, const Run *run, const StepRecord *failed) {
+        const char *message = js_str(failed->error, "message"), *log = report_log(run);
         const char *likely = likely_cause(message, log);
         str_addf(out, "\n## What failed\n\n`%s`:\n\n", failed->name);
         add_indented(out, message ? message : "?");
@@ -176,9 +180,45 @@ static void add_failure(Str *out, const Run *run) {
         const StepRecord *failed = run_failed_step(&run->state);
         const json_t *back = run->state.rollback;
         if (failed && failed->error)
-                add_cause(out, failed, back);
+                add_cause(out, run, failed);
         if (back)
                 add_way_back(out, run, back);
+}
+
+Strv report_choices(const Run *run) {
+        const json_t *wait = run->state.waiting ? run->state.wait : NULL;
+        const char *why = js_str(wait, "why"),
+                   *old = js_str(js_get(run->state.plan, "from"), "version");
+        const char *new = js_str(js_get(run->state.plan, "to"), "version");
+        bool is_step = str_equal(js_str(wait, "for"), "step");
+        Strv lines = NULL;
+        size_t i;
+        json_t *line;
+        if (!wait)
+                return NULL;
+        if (why)
+                strv_addf(&lines,
+                        is_step ? "a person has to do this: %s" : "not decided by itself: %s", why);
+        json_array_foreach(js_get(wait, "would_lose"), i, line) if (json_is_string(line))
+                strv_addf(&lines, "going back would change: %s", json_string_value(line));
+        if (is_step)
+                strv_addf(&lines, "`belay accept %u` says that it was done, and the run goes on",
+                        run->number);
+        else
+                strv_addf(&lines, "`belay accept %u` keeps %s", run->number,
+                        new ? new : "the new version");
+        strv_addf(&lines,
+                "`belay cancel %u` goes back to %s; what is there now is then kept as salvage",
+                run->number, old ? old : "the old version");
+        return lines;
+}
+
+static void add_choices(Str *out, const Run *run) {
+        scoped(strv_freep) Strv lines = report_choices(run);
+        if (lines)
+                str_add(out, "\n## What a person decides\n\n");
+        for (size_t i = 0; lines && lines[i]; i++)
+                str_addf(out, "- %s\n", lines[i]);
 }
 
 /* What a person needs who takes over: why nothing more was done, and where the old files and data are. */
@@ -245,6 +285,7 @@ char *report_markdown(const State *state, const Run *run) {
         }
         add_head(&out, run);
         add_failure(&out, run);
+        add_choices(&out, run);
         add_what_is_where(&out, run);
         add_steps(&out, run);
         add_backups(&out, run);

@@ -6,6 +6,7 @@
 #define BELAY_UPDATE_REPORT_H
 
 #include "base/js.h"
+#include "base/str.h"
 #include "journal/state.h"
 #include "update/runs.h"
 
@@ -14,6 +15,11 @@ char *report_html(const State *state, const Run *run);     /* owned */
 json_t *report_json(const State *state, const Run *run);   /* new reference */
 /* How it ended, as a sentence; static. */
 const char *report_outcome(const Run *run);
+/* What the service had logged when it failed; borrowed, NULL when nothing was kept. */
+const char *report_log(const Run *run);
+/* What a run that waits asks of a person, a sentence each: why, what going back would change, what to type;
+ * owned, NULL when it does not wait. */
+Strv report_choices(const Run *run);
 /* Milliseconds without service: measured, else from the journal's times (*ret_measured false); -1: none. */
 int64_t report_gap_ms(const Run *run, bool *ret_measured);
 /* CURRENT_STATE.md (current_state.c): every service that is registered or had a run, as its last run left

@@ -264,7 +264,7 @@ static void add_way_back(Str *out, const Run *run) {
 
 static void add_failure(Str *out, const Run *run) {
         const StepRecord *failed = run_failed_step(&run->state);
-        const char *log = js_str(js_get(run->state.rollback, "decision"), "log");
+        const char *log = report_log(run);
         const char *message = failed ? js_str(failed->error, "message") : NULL;
         if (!message)
                 return;
@@ -336,6 +336,16 @@ static void add_head(Str *out, const Run *run) {
         add_fact(out, "Without service", gap_text(run));
         add_fact(out, "Ended as", run_state_text(run));
         str_add(out, "</table>\n");
+}
+
+static void add_choices(Str *out, const Run *run) {
+        scoped(strv_freep) Strv lines = report_choices(run);
+        str_add(out, lines ? "<h2>What a person decides</h2>\n<ul class=\"list\">\n" : "");
+        for (size_t i = 0; lines && lines[i]; i++) {
+                const Item item = {.what = lines[i], .took_ms = -1, .to_do = true};
+                add_item(out, &item);
+        }
+        str_add(out, lines ? "</ul>\n" : "");
 }
 
 static void add_left(Str *out, const Run *run) {
@@ -424,6 +434,7 @@ char *report_html(const State *state, const Run *run) {
         } else {
                 add_head(&out, run);
                 add_failure(&out, run);
+                add_choices(&out, run);
                 for (size_t i = 0; i < COUNT_OF(parts); i++)
                         add_part(&out, run, &parts[i]);
                 add_way_back(&out, run);

@@ -292,6 +292,10 @@ def test_doctor(site):
             assert points[(None, code)]["level"] == "good", points[(None, code)]
     assert points[(SERVICE, "service")]["found"] == "is stopped"
     assert points[(SERVICE, "store")]["level"] == "warning"
+    # The boot unit of this user and this state directory is meant, as `enable` says it.
+    enabled = json.loads(site.ok("enable", SERVICE, options=("--json",)).out)
+    assert points[(None, "boot")]["remedy"] == enabled["missing"]
+    site.ok("disable", SERVICE)
     figure("doctor: " + ", ".join(sorted({p["code"] + "=" + p["level"] for p in points.values()})))
     site.state.chmod(0o755)
     assert doctor(site)[(None, "state-rights")]["level"] == "wrong"

@@ -27,8 +27,8 @@ struct Prober {
         bool ever;
 };
 
-/* "http://localhost:8000/health" to port and path; only addresses of this machine. */
-static bool loopback_url(const char *url, unsigned *ret_port, char **ret_path) {
+/* "http://localhost:8000/health" to port and path; only addresses of this machine. ${port} is `own`. */
+static bool loopback_url(const char *url, unsigned own, unsigned *ret_port, char **ret_path) {
         static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
         if (!url || !str_starts(url, "http://"))
                 return false;
@@ -38,9 +38,13 @@ static bool loopback_url(const char *url, unsigned *ret_port, char **ret_path) {
                 if (!str_starts(host, hosts[i]) ||
                         (*after != ':' && *after != '/' && *after != '\0'))
                         continue;
-                unsigned long port = *after == ':' ? strtoul(after + 1, NULL, 10) : 80;
+                bool is_own = str_starts(after, ":${port}");
+                unsigned long port = is_own          ? own
+                                     : *after == ':' ? strtoul(after + 1, NULL, 10)
+                                                     : 80;
                 const char *path = strchr(after, '/');
-                if (port == 0 || port > 65535)
+                /* What else is to be expanded is asked in vain: a connection says more then. */
+                if (port == 0 || port > 65535 || (path && strstr(path, "${")))
                         return false;
                 *ret_port = (unsigned)port;
                 *ret_path = str_copy(path ? path : "/");
@@ -52,9 +56,10 @@ static bool loopback_url(const char *url, unsigned *ret_port, char **ret_path) {
 static bool find_target(const Service *service, unsigned *ret_port, char **ret_path) {
         for (size_t i = 0; i < service->n_checks; i++)
                 if (service->checks[i].kind == CHECK_HTTP &&
-                        loopback_url(service->checks[i].url, ret_port, ret_path))
+                        loopback_url(
+                                service->checks[i].url, service->process.port, ret_port, ret_path))
                         return true;
-        if (loopback_url(service->installed.http, ret_port, ret_path))
+        if (loopback_url(service->installed.http, service->process.port, ret_port, ret_path))
                 return true;
         *ret_port = service->process.port;
         return service->process.port != 0;

@@ -107,10 +107,14 @@ def test_an_update_rehearses_and_then_does_it(rehearsing):
 
 
 def test_auto_rehearses(make_site):
-    site = make_site(releases(), manifest={"rehearse": None})
+    """With the address as `belay init` writes it, with ${port}: it is asked of the copy, too."""
+    site = make_site(releases(), manifest={"rehearse": None, "checks": [
+        {"http": {"url": "http://127.0.0.1:${port}/health", "json": {".version": "${version}"}}}]})
     site.start()
+    plan = site.ok("plan", SERVICE).out
+    assert "start, 1 check" in plan and "cannot be asked" not in plan
     site.ok("update", SERVICE)
-    assert rehearse_step(site)
+    assert rehearse_step(site)["observed"]["checks"]["checks"][0]["verdict"] == "pass"
     site.assert_whole(version="1.1.0")
 
 

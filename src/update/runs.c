@@ -236,8 +236,10 @@ bool run_obstacle(
         if (!found || newest.number == own_run || (!newest.damaged && newest.state.end != RUN_OPEN))
                 return true;
         if (newest.damaged || newest.state.waiting || !run_owner_alive(&newest)) {
-                (void)refuse(&newest, service, err);
-                return reasons_take_err(reasons, err);
+                /* Of its own: who only looks passes none. */
+                scoped(err_clear) Err why = {0};
+                (void)refuse(&newest, service, &why);
+                return reasons_take_err(reasons, &why);
         }
         scoped(free_str) char *hint = str_format(
                 "`belay resume %u` follows it; --wait-lock 15m waits for its end.", newest.number);

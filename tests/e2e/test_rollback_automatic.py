@@ -53,6 +53,18 @@ def test_data_that_became_another_kind_of_thing_comes_back(make_site, kind):
     assert not list(site.app.glob("data/.*.belay-*"))
 
 
+def look_at_one_that_waits(site):
+    """Whoever comes later finds what there is to decide, what that loses, and what to type."""
+    for form in ("md", "html"):
+        report = site.ok("report", "1", "--format", form).out
+        assert "not decided by itself: data was written" in report and "going back would change: " in report
+        assert "`belay accept 1` keeps 1.1.0" in report and "`belay cancel 1` goes back to 1.0.0" in report
+    site.publish(Release("1.2.0"))
+    site.ok("check")            # status says it also when it knows of something newer
+    status = site.ok("status").out
+    assert "1.2.0 blocked" in status and "`belay report 1` says what for" in status
+
+
 @pytest.mark.parametrize("compatible", [True, False])
 def test_what_the_old_version_can_read_stays(make_site, compatible):
     """The watch fails after users wrote under a changed schema: whether the data may stay is the migrations' to say."""
@@ -69,7 +81,9 @@ def test_what_the_old_version_can_read_stays(make_site, compatible):
         result = site.belay("update", "notes", "1.1.0")
         assert result.code == (3 if compatible else 8), result
         if not compatible:
+            look_at_one_that_waits(site)
             assert site.belay("cancel").code == 3
+            assert "`belay accept 1`" not in site.ok("report", "1").out
         writer.wait_for(5)
     assert (site.salvaged_databases() == []) == compatible
     site.assert_whole(writer, version="1.0.0", undone=["1.1.0"])

@@ -24,7 +24,7 @@ enum { RUNNING_PORTS_MAX = 16 };
 typedef struct Running {
         ProcessId id;
         pid_t parent, group;
-        uid_t uid;
+        uid_t uid;        /* as whom it was started; it may have changed that since */
         Strv argv;        /* as the kernel has it; a program may have written over it */
         char *program;    /* the file it executes */
         char *directory;  /* where it works, or was started if it left that; links resolved */

@@ -142,6 +142,20 @@ def test_a_script_that_left_its_directory_is_known_by_the_shell_that_started_it(
     assert hand.poll() is None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("home, user", [("root", None), ("nobody", "nobody")])
+def test_a_server_that_gave_up_root_is_started_as_root_again(make_project, home, user):
+    project = make_project({"srv.py": SERVER.replace("if __name__", "version = pathlib.Path('VERSION').read_text()\n"
+                            "pathlib.Path.read_text = lambda *_: version\n"
+                            "os.setuid(65534) if os.geteuid() == 0 else None\nif __name__")})
+    hand = project.serve("python3", "srv.py", PORT=str(project.port), USER=home)
+    assert json.loads(project.belay("--json", "init").stdout)["running"]["pid"] == hand.pid
+    assert project.manifest()["runtime"]["process"].get("user") == user
+    project.belay("add")
+    assert "not restarted" in project.belay("start", "shop").stdout
+    assert hand.poll() is None
+
+
 # -- the odd ones
 
 def test_a_manifest_is_never_overwritten(make_project):

@@ -230,6 +230,24 @@ static bool lies_in(const char *directory, Running *process) {
         return true;
 }
 
+/*
+ * As whom it was started. A server that root started and that became somebody else once it had its port is known by
+ * two things together: proc(5), "dumpable": what a process may not show after such a change belongs to root; and its
+ * environment is that of root. Either alone may have other reasons (a program with capabilities; sudo -u).
+ */
+static uid_t started_as(const Running *process, uid_t now) {
+        static const char *const names[] = {"USER", "LOGNAME"};
+        struct stat st;
+        char path[48];
+        snprintf(path, sizeof(path), "/proc/%d/environ", (int)process->id.pid);
+        if (now == 0 || lstat(path, &st) < 0 || st.st_uid != 0)
+                return now;
+        for (size_t i = 0; i < COUNT_OF(names); i++)
+                if (str_equal(environment_get(process->environment, names[i]), "root"))
+                        return 0;
+        return str_equal(environment_get(process->environment, "HOME"), "/root") ? 0 : now;
+}
+
 static bool read_one(pid_t pid, const char *directory, Running *ret) {
         Running process = {.directory = link_of(pid, "cwd")};
         ProcessStat stat;
@@ -247,7 +265,7 @@ static bool read_one(pid_t pid, const char *directory, Running *ret) {
                 running_done(&process);
                 return false;
         }
-        process.uid = owner.st_uid;
+        process.uid = started_as(&process, owner.st_uid);
         process.parent = stat.parent;
         process.group = stat.group;
         process.started_at_ms = started_at(process.id.start_time);

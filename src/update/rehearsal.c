@@ -218,6 +218,13 @@ static void keep_output(const World *world, const json_t *said, const ChildResul
         (void)file_write_durable(path, text, strlen(text), 0600, NULL);
 }
 
+/* What is in no layer cannot be written to in the copy, and can outside of it. */
+static bool wrote_beyond(const json_t *said) {
+        const char *log = js_str(said, "log"), *message = js_str(said, "message");
+        return !js_bool(said, "ok", false) && ((message && strstr(message, "ead-only file")) ||
+                                                      (log && strstr(log, "ead-only file")));
+}
+
 /* What it said last, and what to make of it. */
 static bool add_evidence(const World *world, const json_t *said, Err *err) {
         const char *log = js_str(said, "log"), *hint = js_str(said, "hint");
@@ -225,7 +232,7 @@ static bool add_evidence(const World *world, const json_t *said, Err *err) {
         scoped(str_done) Str text = {0};
         if (hint)
                 str_addf(&text, "%s\n", hint);
-        if (strstr(err->message, "Read-only file system") || (log && strstr(log, "ead-only file")))
+        if (wrote_beyond(said))
                 str_add(&text,
                         "It writes to a place that is neither in the service's directory nor "
                         "around its data: only these are in the copy.\n");
@@ -269,6 +276,7 @@ bool rehearsal_run(World *world, const char *backup, RehearsalResult *ret, Err *
         ret->made = true;
         ret->said = js_parse(result.out, strlen(result.out), "the rehearsal's answer", NULL);
         keep_output(world, ret->said, &result);
+        ret->beyond = ret->said && wrote_beyond(ret->said);
         read_times(ret->said, ret);
         return judge(world, &result, ret->said, err);
 }

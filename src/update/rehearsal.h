@@ -33,7 +33,8 @@ bool rehearsal_look(World *world, const Preflight *preflight, RehearsalPlan *ret
 void rehearsal_plan_done(RehearsalPlan *plan);
 
 typedef struct RehearsalResult {
-        bool made; /* false: it could not be sealed off, and nothing was run */
+        bool made;   /* false: it could not be sealed off, and nothing was run */
+        bool beyond; /* it failed, and wanted to write where the copy has no layer */
         int64_t restore_ms, migrate_ms, start_ms, verify_ms; /* -1: not come to */
         json_t *said; /* all that the inner one said; owned */
 } RehearsalResult;

@@ -15,11 +15,26 @@ static void observe(StepContext *context, const RehearsalResult *result) {
         js_set(context->observed, "checks", json_incref(js_get(result->said, "checks")));
 }
 
-/* That this machine cannot do it, or has no room for it now, says nothing about the version. */
+/* That this machine cannot do it, has no room for it now, or made a copy that holds less than the version writes to,
+ * says nothing about the version. */
 static bool may_be_left_out(const World *world, const RehearsalResult *result, const Err *why) {
         const char *kind = js_str(world->run_state->plan, "kind");
+        bool unable = !result->made && (why->code == ERR_REFUSED || why->code == ERR_NO_SPACE);
         return world->service->rehearse == REHEARSE_AUTO && str_equal(kind, "update") &&
-               !result->made && (why->code == ERR_REFUSED || why->code == ERR_NO_SPACE);
+               (unable || result->beyond);
+}
+
+static void leave_out(StepContext *context, const RehearsalResult *result, const Err *why) {
+        scoped(free_str) char *text = str_format("not rehearsed: %s%s", why->message,
+                result->beyond ? ": it writes to a place that is neither in the service's "
+                                 "directory nor around its data, and so not in the copy"
+                               : "");
+        json_t *event = json_object();
+        js_set_str(event, "step", context->step);
+        js_set_str(event, "text", text);
+        events_add(context->events, "note", event);
+        js_set_str(context->observed, "left_out", why->message);
+        js_set_str(context->observed, "warning", text);
 }
 
 static bool rehearse_apply(StepContext *context, Err *err) {
@@ -30,7 +45,7 @@ static bool rehearse_apply(StepContext *context, Err *err) {
         if (good)
                 observe(context, &result);
         else if (may_be_left_out(world, &result, &why)) {
-                js_set_str(context->observed, "left_out", why.message);
+                leave_out(context, &result, &why);
                 good = true;
         } else {
                 err_move(err, &why);

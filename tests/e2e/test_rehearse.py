@@ -270,6 +270,22 @@ def test_what_cannot_be_isolated_is_left_out_or_refused(make_site, setting, why)
     site.ok("update", SERVICE, "--no-rehearsal")
 
 
+def test_a_place_that_is_not_in_the_copy_is_no_fault_of_the_version(make_site):
+    site = make_site([Release("1.0.0")], manifest={"rehearse": "auto", **scripts()})
+    beyond = site.dir / "beyond"
+    beyond.mkdir()
+    site.publish(Release("1.1.0", files={"scripts/01_write.sh": f"echo x > {beyond}/x\n"}))
+    site.start()
+    rehearsed = site.belay("rehearse", SERVICE)
+    assert rehearsed.code == 1 and "neither in the service's directory nor" in rehearsed.err
+    assert not (beyond / "x").exists()
+    said = site.ok("update", SERVICE)
+    assert "not rehearsed: on the copy, migrating failed" in said.err
+    assert "so not in the copy" in rehearse_step(site)["observed"]["warning"]
+    assert (beyond / "x").read_text() == "x\n"
+    site.assert_whole(version="1.1.0")
+
+
 def test_without_a_backup_there_is_no_copy(make_site):
     site = make_site(releases(None), manifest={"rehearse": "auto", "migrations": []})
     site.start()

@@ -114,7 +114,7 @@ static void say_log_of_failure(Words *said, const Run *run) {
                 putchar('\n');
 }
 
-/* The output of the migrations, hooks, install and build of a run. */
+/* The output of the migrations, hooks, rehearsal, install and build of a run. */
 static int run_logs(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
@@ -134,7 +134,8 @@ static int run_logs(App *app) {
         js_set(object, "output", json_incref(parts));
         app_print_json(app, object);
         if (!said.any && !app->json)
-                printf("run #%u has no output of install, build, migrations or hooks\n", number);
+                printf("run #%u has no output of install, build, rehearsal, migrations or hooks\n",
+                        number);
         return 0;
 }
 

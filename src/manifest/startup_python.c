@@ -186,9 +186,10 @@ static bool file_take(const char *directory, const char *file, Startup *ret) {
 
 /* -- pyproject.toml --------------------------------------------------------------------------- */
 
-/* The first 'name = "value"' below a section; TOML 1.0, as far as tools write such sections. */
-static bool toml_first(const char *text, const char *section, char **ret_name, char **ret_value) {
+/* Each 'name = "value"' below a section, name and value in turn; TOML 1.0, as far as tools write such sections. */
+static Strv toml_pairs(const char *text, const char *section) {
         scoped(strv_freep) Strv lines = strv_split(text, '\n');
+        Strv pairs = NULL;
         bool inside = false;
         for (size_t i = 0; lines && lines[i]; i++) {
                 char *line = str_trim(lines[i]);
@@ -201,31 +202,63 @@ static bool toml_first(const char *text, const char *section, char **ret_name, c
                 if (!inside || !close || line[0] == '#')
                         continue;
                 *close = *equals = '\0';
-                *ret_name = str_copy(str_trim(line));
-                *ret_value = str_copy(open + 1);
-                return true;
+                strv_add(&pairs, str_trim(line));
+                strv_add(&pairs, open + 1);
         }
-        return false;
+        return pairs;
 }
 
-static bool project_script(const char *directory, Startup *ret) {
-        scoped(free_str) char *text = startup_text(directory, "pyproject.toml");
-        scoped(free_str) char *name = NULL;
-        scoped(free_str) char *target = NULL;
-        if (!text || (!toml_first(text, "[project.scripts]", &name, &target) &&
-                             !toml_first(text, "[tool.poetry.scripts]", &name, &target)))
-                return false;
-        char *program = installed_program(directory, name);
-        target[strcspn(target, ":")] = '\0';
-        target[strcspn(target, ".")] = '\0';
-        scoped(free_str) char *main = str_format("%s/__main__.py", target);
+/* "pkg/server/__main__.py", or "pkg/server.py" that starts itself, of "pkg.server"; owned, NULL: neither. */
+static char *module_file(const char *directory, const char *module) {
+        scoped(free_str) char *path = str_copy(module);
+        for (char *c = path; *c; c++)
+                if (*c == '.')
+                        *c = '/';
+        scoped(free_str) char *main = str_format("%s/__main__.py", path);
         if (startup_has(directory, main))
-                command_set(ret, interpreter(directory), (const char *[]){"-m", target, NULL});
+                return TAKE(main);
+        scoped(free_str) char *file = str_format("%s.py", path);
+        scoped(free_str) char *text = startup_text(directory, file);
+        return text && strstr(text, "__main__") ? TAKE(file) : NULL;
+}
+
+/* "pkg.server:main" as python3 -m pkg.server, else by the package itself, else the program that was installed. */
+static bool script_take(const char *directory, const char *name, const char *target, Startup *ret) {
+        scoped(free_str) char *module = str_copy_n(target, strcspn(target, ":"));
+        if (str_ends(module, ".__main__"))
+                module[strlen(module) - strlen(".__main__")] = '\0';
+        char *entry = module_file(directory, module);
+        if (!entry) {
+                module[strcspn(module, ".")] = '\0';
+                entry = module_file(directory, module);
+        }
+        scoped(free_str) char *program = entry ? NULL : installed_program(directory, name);
+        if (entry)
+                command_set(ret, interpreter(directory), (const char *[]){"-m", module, NULL});
         else if (program)
                 command_set(ret, program, NULL);
-        free(program);
-        ret->why = str_format("pyproject.toml, script '%s'", name);
+        ret->entry = entry;
+        ret->why = ret->command ? str_format("pyproject.toml, script '%s'", name) : NULL;
         return ret->command != NULL;
+}
+
+static bool serves_by_name(const char *name) {
+        return str_ends(name, "server") || str_ends(name, "serve") || str_ends(name, "web") ||
+               str_ends(name, "httpd");
+}
+
+/* Of several scripts the one named like what serves; else the first that can be started. */
+static bool project_script(const char *directory, Startup *ret) {
+        static const char *const sections[] = {"[project.scripts]", "[tool.poetry.scripts]"};
+        scoped(free_str) char *text = startup_text(directory, "pyproject.toml");
+        for (size_t i = 0; text && i < 2 * COUNT_OF(sections); i++) {
+                scoped(strv_freep) Strv pairs = toml_pairs(text, sections[i % 2]);
+                for (size_t at = 0; pairs && pairs[at]; at += 2)
+                        if ((i >= COUNT_OF(sections) || serves_by_name(pairs[at])) &&
+                                script_take(directory, pairs[at], pairs[at + 1], ret))
+                                return true;
+        }
+        return false;
 }
 
 /* A package of the directory that can be run: the first by name. */

@@ -162,7 +162,16 @@ static int rank_of(const char *place) {
         return 0;
 }
 
-/* A repository of several parts: the part that can be started and is named like what serves. */
+/* What is inside of a Python package is started from above it. */
+static bool is_in_package(const char *place) {
+        scoped(free_str) char *above = path_dirname(place);
+        scoped(free_str) char *own = path_join(place, "__init__.py");
+        scoped(free_str) char *its = path_join(above, "__init__.py");
+        return file_exists(own) || file_exists(its);
+}
+
+/* A repository of several parts: the part that can be started and is named like what serves. Somewhere below lies
+ * a script that may be executed: that alone makes no service. */
 static void place_in_parts(Init *init, Startup *start) {
         scoped(strv_freep) Strv places = NULL;
         scoped(strv_freep) Strv others = NULL;
@@ -170,8 +179,8 @@ static void place_in_parts(Init *init, Startup *start) {
         places_below(init->place, PLACES_DEEP, &places);
         for (size_t i = 0; places && places[i]; i++) {
                 scoped(startup_done) Startup found = {0};
-                /* Somewhere below lies a script that may be executed: that alone makes no service. */
-                if (!startup_find(places[i], &found) || (found.by_mode && rank_of(places[i]) == 0))
+                if (is_in_package(places[i]) || !startup_find(places[i], &found) ||
+                        (found.by_mode && rank_of(places[i]) == 0))
                         continue;
                 if (best && rank_of(places[i]) <= rank_of(best)) {
                         strv_push(&others, init_relative(init, places[i]));

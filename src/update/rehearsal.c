@@ -209,10 +209,10 @@ static bool run_inside(const World *world, const RehearsalCopy *copy, ChildResul
         return child_run(&child, ret, err);
 }
 
-/* All that it wrote is kept with the run, for whoever wants more than the last lines. */
+/* All that it wrote is kept with the run, where `belay logs --run` finds it by the name of the step. */
 static void keep_output(const World *world, const json_t *said, const ChildResult *result) {
         scoped(free_str) char *dir = world_output_dir(world);
-        scoped(free_str) char *path = path_join(dir, "rehearsal.log");
+        scoped(free_str) char *path = path_join(dir, "rehearse.txt");
         const char *log = js_str(said, "log");
         scoped(free_str) char *text = str_format("%s%s", log ? log : "", result->err);
         (void)file_write_durable(path, text, strlen(text), 0600, NULL);

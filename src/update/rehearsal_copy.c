@@ -66,9 +66,18 @@ static bool make_layers(const char *base, RehearsalCopy *copy, Err *err) {
 
 /* -- its data -------------------------------------------------------------------------------- */
 
+/* Where restore_to laid it: a path that is one file, as it is now, lies in a directory of its own. Owned. */
+static char *restored_at(const Content *content, const char *from) {
+        scoped(free_str) char *place = path_join(from, content->slug);
+        struct stat is;
+        bool file = content->kind == CONTENT_PATH && lstat(content->path, &is) == 0 &&
+                    S_ISREG(is.st_mode) && lstat(place, &is) == 0 && S_ISDIR(is.st_mode);
+        return file ? path_join(place, path_basename(content->path)) : TAKE(place);
+}
+
 static bool put_content(
         const RehearsalCopy *copy, const Content *content, const char *from, Err *err) {
-        scoped(free_str) char *restored = path_join(from, content->slug);
+        scoped(free_str) char *restored = restored_at(content, from);
         scoped(free_str) char *to = NULL;
         const char *in = NULL;
         size_t index = 0;

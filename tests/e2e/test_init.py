@@ -217,6 +217,11 @@ def test_a_repository_of_several_parts(make_project):
     project.belay("validate", "web/belay.yaml")
 
 
+def test_what_is_in_a_python_package_is_no_part_of_its_own(make_project):
+    project = make_project({"shop/__init__.py": "", "shop/daemon/__main__.py": "", "shop/web/app.py": SERVER})
+    assert "says how the service is started" in project.belay("init", code=6).stderr
+
+
 def test_names_that_yaml_would_misread(make_project):
     project = make_project({"Procfile": "web: ./yes no 0x1f \"a: b\" '#x' 'it''s' - '~' '' 1.0\n", "yes": "#!/bin/sh\n"},
                            name="0: *weird* & \"quoted\" 名")

@@ -129,6 +129,8 @@ def test_a_version_that_fails_is_not_begun(rehearsing, versions, part, evidence)
     result = site.belay("update", SERVICE)
     assert result.code == 1, result
     assert f"on the copy, {part} failed" in result.err and evidence in result.err
+    if part == "verifying":     # "More: belay logs --run 1"
+        assert "== rehearse" in site.ok("logs", "--run", "1").out
     assert "Nothing was changed" in result.out
     assert_untouched(site, before)
     nothing_left(site)
@@ -284,6 +286,18 @@ def test_a_place_that_is_not_in_the_copy_is_no_fault_of_the_version(make_site):
     assert "so not in the copy" in rehearse_step(site)["observed"]["warning"]
     assert (beyond / "x").read_text() == "x\n"
     site.assert_whole(version="1.1.0")
+
+
+def test_a_path_that_is_one_file_is_a_file_in_the_copy(make_site):
+    site = make_site([Release("1.0.0", files={".gitignore": ".env\ndata/\nshop.conf\n"})], manifest={**ALWAYS, **scripts()})
+    (site.app / "shop.conf").write_text("limit = 7\n")
+    site.manifest["backup"]["contents"].append({"path": str(site.app / "shop.conf")})
+    site.write_manifest()
+    site.publish(Release("1.1.0", files={".gitignore": ".env\ndata/\nshop.conf\n",
+                                         "scripts/01_look.sh": "grep -q 'limit = 7' shop.conf && echo x >> shop.conf\n"}))
+    site.start()
+    site.ok("rehearse", SERVICE)
+    assert (site.app / "shop.conf").read_text() == "limit = 7\n"
 
 
 def test_without_a_backup_there_is_no_copy(make_site):

@@ -33,6 +33,16 @@ bool migration_pending(const Migration *migration) {
         return migration->state == MIGRATION_NEW || migration->state == MIGRATION_EACH_TIME;
 }
 
+int64_t migration_list_limit_ms(const MigrationList *list) {
+        int64_t limit = 0;
+        for (size_t i = 0; i < list->n; i++) {
+                const MigrationSpec *spec = list->items[i].spec;
+                if (migration_pending(&list->items[i]) && spec->kind != MIGRATION_MANUAL)
+                        limit += spec->timeout_ms > 0 ? spec->timeout_ms : MIGRATE_TIMEOUT_MS;
+        }
+        return limit;
+}
+
 static bool refuse_changed(const Migration *migration, Err *err) {
         err_fail(err, ERR_REFUSED,
                 "the migration '%s' is not the one that was run: it was changed since",
@@ -54,7 +64,7 @@ void migrate_result_done(MigrateResult *result) {
 }
 
 /* "sql:migrations/003 tags.sql" → "migrate-sql-migrations-003-tags.sql.log". */
-static char *output_name(const char *id) {
+char *migrate_output_name(const char *id) {
         scoped(free_str) char *name = str_copy(id);
         for (char *c = name; *c; c++)
                 if (!isalnum((unsigned char)*c) && *c != '.' && *c != '_')
@@ -68,7 +78,7 @@ bool migrate_keep_output(const MigrateContext *context, const Migration *migrati
         *ret_path = NULL;
         if (!context->output_dir)
                 return true;
-        scoped(free_str) char *name = output_name(migration->id);
+        scoped(free_str) char *name = migrate_output_name(migration->id);
         scoped(free_str) char *path = path_join(context->output_dir, name);
         scoped(free_str) char *safe = redact(text, context->secrets);
         if (!file_write_durable(path, safe, strlen(safe), 0600, err))

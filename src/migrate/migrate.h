@@ -100,6 +100,8 @@ bool migrate_list(
         const MigrateContext *context, const MigrateTree *tree, MigrationList *ret, Err *err);
 void migration_list_done(MigrationList *list);
 bool migration_pending(const Migration *migration); /* new or each time */
+/* What the pending ones may take together, each up to its own limit; those of a person count nothing. */
+int64_t migration_list_limit_ms(const MigrationList *list);
 /* ERR_REFUSED naming the first changed file. */
 bool migrate_refuse_changed(const MigrationList *list, Err *err);
 const char *migration_state_name(
@@ -112,6 +114,8 @@ typedef struct MigrateResult {
         char *summary;     /* "12 statements", "exit 0": one line; owned */
 } MigrateResult;
 void migrate_result_done(MigrateResult *result);
+/* What the output of a migration is called in output_dir, also of one that failed; owned. */
+char *migrate_output_name(const char *id);
 
 /* Runs one and records it. False: ERR_TOOL (the script failed; the last lines of its output are in the error), ERR_TIMEOUT,
  * ERR_CANCELLED, ERR_REFUSED (changed, or the database is none), ERR_ANSWER_NO (a statement failed; its line is

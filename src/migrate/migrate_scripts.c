@@ -71,7 +71,9 @@ static bool failed(const MigrateContext *context, const Migration *migration,
         else
                 err_fail(err, ERR_TOOL, "'%s' exited with %d: %s", migration->path,
                         result->exit_status, safe);
-        return err_hint(err, "All it wrote is kept with the run.");
+        return context->output_dir
+                       ? err_hint(err, "All it wrote: belay logs --run %u", context->run)
+                       : false;
 }
 
 bool migrate_run_script(

@@ -10,6 +10,7 @@
 #include "update/known.h"
 #include "update/preflight.h"
 #include "update/rehearsal.h"
+#include "update/request.h"
 #include "update/steps.h"
 
 enum { MARGIN_MS = 120 * 1000 };
@@ -60,9 +61,10 @@ json_t *drill_to_json(const DrillResult *result) {
 
 typedef struct Drill {
         World *world;
-        char *base;     /* of the copies, below the state directory */
-        char *manifest; /* the copy's, beside them */
-        char *backup;   /* id; taken for this and removed again */
+        char *base;         /* of the copies, below the state directory */
+        char *manifest;     /* the copy's, beside them */
+        char *backup;       /* id; taken for this and removed again */
+        int64_t migrate_ms; /* that all migrations may take */
 } Drill;
 
 static void drill_done(Drill *drill) {
@@ -133,34 +135,18 @@ static bool clear_away(const Drill *drill, Err *err) {
 /* -- one attempt ------------------------------------------------------------------------------ */
 
 static json_t *request_of(const World *world, const json_t *step) {
-        json_t *request = json_object();
-        js_set_str(request, "manifest", world->service->manifest_path);
-        js_set(request, "contents", service_contents_to_json(world->service));
-        js_set(request, "from", release_to_json(&world->from));
-        js_set(request, "to", release_to_json(&world->to));
+        json_t *request = request_of_world(world);
         js_set_bool(request, "reinstall", world->options.reinstall);
         js_set_str(request, "step", js_str(step, "step"));
         js_set_str(request, "instance", js_str(step, "instance"));
         return request;
 }
 
-static int64_t limit_of(const Service *service) {
-        int64_t limit = 4 * (service->start_timeout_ms + service->stop_timeout_ms) + MARGIN_MS;
-        for (size_t i = 0; i < service->n_migrations; i++)
-                limit += 2 * (service->migrations[i].timeout_ms ? service->migrations[i].timeout_ms
-                                                                : MIGRATE_TIMEOUT_MS);
-        return limit;
-}
-
-static Strv environment_of(void) {
-        Strv environment = NULL;
-        for (char **at = environ; *at; at++)
-                if (!str_starts(*at, "BELAY_FAULT"))
-                        strv_add(&environment, *at);
-        strv_add(&environment, "BELAY_REHEARSAL=1");
-        /* Who recovers is the one that is watched here. */
-        strv_add(&environment, "BELAY_NO_KEEPER_RESUME=1");
-        return environment;
+/* The old version is started, then the update, and both are once more when it is recovered. */
+static int64_t limit_of(const Drill *drill) {
+        const Service *service = drill->world->service;
+        return 4 * (service->start_timeout_ms + service->stop_timeout_ms) + 2 * drill->migrate_ms +
+               MARGIN_MS;
 }
 
 static bool run_inside(
@@ -170,23 +156,12 @@ static bool run_inside(
                 .kind = SEAL_BIND, .at = world->service->manifest_path, .from = drill->manifest};
         PUSH(copy->seal, copy->n_seal, manifest);
         scoped(js_freep) json_t *request = request_of(world, step);
-        scoped(free_str) char *input = js_line(request);
-        scoped(free_str) char *program = process_own_path();
-        scoped(strv_freep) Strv environment = environment_of();
-        char *argv[] = {
-                program, (char[]){"--state"}, world->state->root, (char[]){"drill-inside"}, NULL};
-        const Seal seal = {.places = copy->seal, .n = copy->n_seal};
-        const Child child = {.argv = argv,
-                .directory = "/",
-                .environment = environment,
-                .input = input,
-                .timeout_ms = limit_of(world->service),
+        const RehearsalCall call = {.verb = "drill-inside",
                 .what = "the drill",
-                .mark = world->mark,
-                .cancel = world->cancel,
-                .seal = &seal};
+                .request = request,
+                .timeout_ms = limit_of(drill)};
         scoped(child_result_done) ChildResult result = {0};
-        if (!child_run(&child, &result, err))
+        if (!rehearsal_play(world, copy, &call, &result, err))
                 return false;
         *ret = js_parse(result.out, strlen(result.out), "the drill's answer", NULL);
         if (*ret)
@@ -268,7 +243,8 @@ bool drill_run(World *world, const char *wanted,
         world_set_run(world, 0);
         /* Nothing is laid out beside: only the objects are wanted. */
         world->source_at.mark = NULL;
-        if (!aim(world, wanted, err) || !refuse_builds(world, err) || !look(world, err))
+        if (!aim(world, wanted, err) || !refuse_builds(world, err) || !look(world, err) ||
+                !rehearsal_migrate_limit_ms(world, &drill.migrate_ms, err))
                 return err_context(err, "%s", world->service->name);
         release_copy(&ret->from, &world->from);
         release_copy(&ret->to, &world->to);

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "manifest/manifest.h"
 #include "platform/clock.h"
 #include "platform/fault.h"
 #include "platform/file.h"
@@ -21,6 +20,7 @@
 #include "update/drill.h"
 #include "update/known.h"
 #include "update/rehearsal.h"
+#include "update/request.h"
 #include "update/runner.h"
 #include "update/runs.h"
 #include "update/steps.h"
@@ -49,32 +49,6 @@ static void inside_done(Inside *inside) {
 
 /* -- the old version, as it was --------------------------------------------------------------- */
 
-static bool read_request(Inside *inside, Err *err) {
-        scoped(str_done) Str text = {0};
-        char bytes[4096];
-        ssize_t n;
-        while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0 && text.len < REQUEST_MAX)
-                str_add_n(&text, bytes, (size_t)n);
-        inside->request = js_parse(text.text ? text.text : "", text.len, "the request", err);
-        return inside->request != NULL;
-}
-
-static bool open_world(Inside *inside, Err *err) {
-        const json_t *request = inside->request;
-        const char *path = js_str(request, "manifest");
-        Service *service = NULL;
-        if (!path)
-                return err_fail(err, ERR_BUG, "the request names no manifest");
-        if (!manifest_load(path, &service, err))
-                return false;
-        service_contents_from_json(service, js_get(request, "contents"));
-        if (!world_open(inside->state, service, &inside->world, err))
-                return false;
-        release_from_json(js_get(request, "from"), &inside->world.from);
-        release_from_json(js_get(request, "to"), &inside->world.to);
-        return true;
-}
-
 static bool serves(const World *world, const Release *release, Err *err) {
         scoped(checks_outcome_done) ChecksOutcome outcome = {0};
         scoped(strv_freep) Strv only = NULL;
@@ -94,7 +68,8 @@ static bool serves(const World *world, const Release *release, Err *err) {
 static bool begin(Inside *inside, Err *err) {
         World *world = &inside->world;
         scoped(published_done) Published backup = {0};
-        if (!open_world(inside, err) || !rehearsal_forget_sidecars(world->service, err) ||
+        if (!request_world(inside->state, inside->request, world, err) ||
+                !rehearsal_forget_sidecars(world->service, err) ||
                 !world->source->alone(&world->source_at, &world->to, err) ||
                 !start_release(world, &world->from, err) || !serves(world, &world->from, err) ||
                 !backups_take(world, &world->from, "drill", &backup, err))
@@ -282,7 +257,8 @@ static void name_steps(Inside *inside, unsigned run) {
 
 static bool play(Inside *inside, Err *err) {
         unsigned run = 0;
-        if (!read_request(inside, err))
+        inside->request = request_read(REQUEST_MAX, err);
+        if (!inside->request)
                 return false;
         js_set_str(inside->said, "step", js_str(inside->request, "step"));
         js_set_str(inside->said, "instance", js_str(inside->request, "instance"));
@@ -304,6 +280,8 @@ static void on_signal(int signal_number) {
 
 int drill_main(const State *state) {
         fault_role("drill");
+        /* Who recovers is the one that is watched here. */
+        (void)setenv("BELAY_NO_KEEPER_RESUME", "1", 1);
         scoped(err_clear) Err err = {0};
         scoped(inside_done) Inside inside = {.state = state, .said = json_object()};
         (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);

@@ -65,6 +65,17 @@ static bool read_env(const Service *service, Looking *looking, Err *err) {
         return true;
 }
 
+/* In the manifest in clear, which validate warns of: no reason to show them elsewhere, too. */
+static void add_process_secrets(const Service *service, Looking *looking) {
+        const ProcessSpec *process = &service->process;
+        for (size_t i = 0; i < process->n_environment; i++) {
+                const Pair *pair = &process->environment[i];
+                if (strlen(pair->value) >= 4 &&
+                        setting_is_secret(&service->configuration, pair->name))
+                        strv_add(&looking->secrets, pair->value);
+        }
+}
+
 static void add_header_secrets(const Service *service, Looking *looking) {
         for (size_t i = 0; i < service->n_checks; i++)
                 for (size_t k = 0; k < service->checks[i].n_headers; k++) {
@@ -99,6 +110,7 @@ bool looking_open(const World *world, const Release *release, Looking *ret, Err 
         add_manifest_secrets(service, looking);
         looking->service = *service;
         looking->service.directory = looking->directory;
+        add_process_secrets(service, looking);
         add_header_secrets(service, looking);
         if (service->process.port)
                 snprintf(looking->port, sizeof(looking->port), "%u", service->process.port);
@@ -150,6 +162,28 @@ MigrateContext looking_migrate(const World *world, const Looking *looking) {
                 .secrets = looking->secrets,
                 .cancel = world->cancel,
         };
+}
+
+Child looking_child(
+        const World *world, const Looking *looking, char *const *words, char *const *environment) {
+        return (Child){.argv = words,
+                .directory = looking->directory,
+                .environment = environment,
+                .uid = looking->user.uid,
+                .gid = looking->user.gid,
+                .as_user = looking->as_user,
+                .mark = world->mark,
+                .cancel = world->cancel};
+}
+
+bool looking_words(char *const *command, const Expansion *values, Strv *ret, Err *err) {
+        for (size_t i = 0; command[i]; i++) {
+                char *word = expand(command[i], values, err);
+                if (!word)
+                        return false;
+                strv_push(ret, word);
+        }
+        return true;
 }
 
 typedef struct Alive {

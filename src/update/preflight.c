@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/own.h"
 #include "base/units.h"
 #include "base/version.h"
@@ -303,27 +304,26 @@ static bool read_target(
         return world->source->tree_file(&world->source_at, &world->to, path, ret_bytes, ret_n, err);
 }
 
-static bool look_at_migrations(World *world, Preflight *preflight, Err *err) {
-        preflight->points += 2;
-        if (!world->service->n_migrations)
-                return true;
+bool preflight_migrations(World *world, const Looking *looking, MigrationList *ret, Err *err) {
         scoped(strv_freep) Strv paths = NULL;
         if (!world->source->tree(&world->source_at, &world->to, &paths, err))
                 return false;
-        const MigrateContext context = looking_migrate(world, &preflight->looking);
+        const MigrateContext context = looking_migrate(world, looking);
         const MigrateTree target = {.paths = paths, .read = read_target, .context = world};
-        if (!migrate_list(&context, &target, &preflight->migrations, err))
-                return take_refusal(preflight, REASON_MIGRATIONS, err);
-        for (size_t i = 0; preflight->migrations.warnings && preflight->migrations.warnings[i]; i++)
-                strv_add(&preflight->warnings, preflight->migrations.warnings[i]);
-        if (!migrate_refuse_changed(&preflight->migrations, err) &&
-                !take_refusal(preflight, REASON_MIGRATION_CHANGED, err))
-                return false;
-        size_t pending = 0, compatible = 0;
+        return migrate_list(&context, &target, ret, err);
+}
+
+/* Each is a step of the plan, which is one record of the journal. */
+static void look_at_pending(World *world, Preflight *preflight) {
+        enum { STEP_BYTES = 150, PLAN_BYTES = LIMIT_JOURNAL_RECORD / 4 * 3 };
+        size_t pending = 0, compatible = 0, bytes = 0;
         for (size_t i = 0; i < preflight->migrations.n; i++) {
-                const Migration *migration = &preflight->migrations.items[i];
-                pending += migration_pending(migration);
-                compatible += migration_pending(migration) && migration->spec->compatible;
+                const Migration *one = &preflight->migrations.items[i];
+                if (!migration_pending(one))
+                        continue;
+                pending++;
+                compatible += one->spec->compatible;
+                bytes += strlen(one->id) + strlen(one->title) + STEP_BYTES;
         }
         if (pending && compatible == pending && !world->options.no_migrations)
                 release_needs_add_compatible(world, &preflight->warnings);
@@ -332,6 +332,25 @@ static bool look_at_migrations(World *world, Preflight *preflight, Err *err) {
                         "Leave --no-backup out, or add --no-migrations.",
                         "%zu migrations are pending, and without a backup they cannot be undone",
                         pending);
+        if (bytes > PLAN_BYTES && !world->options.no_migrations)
+                reason_add(&preflight->reasons, REASON_MIGRATIONS, 0,
+                        "Go to a version in between first, or add --no-migrations and run them "
+                        "with `belay migrate run`.",
+                        "%zu migrations are pending, more than one run can journal", pending);
+}
+
+static bool look_at_migrations(World *world, Preflight *preflight, Err *err) {
+        preflight->points += 2;
+        if (!world->service->n_migrations)
+                return true;
+        if (!preflight_migrations(world, &preflight->looking, &preflight->migrations, err))
+                return take_refusal(preflight, REASON_MIGRATIONS, err);
+        for (size_t i = 0; preflight->migrations.warnings && preflight->migrations.warnings[i]; i++)
+                strv_add(&preflight->warnings, preflight->migrations.warnings[i]);
+        if (!migrate_refuse_changed(&preflight->migrations, err) &&
+                !take_refusal(preflight, REASON_MIGRATION_CHANGED, err))
+                return false;
+        look_at_pending(world, preflight);
         return true;
 }
 

@@ -28,6 +28,8 @@ bool preflight_obstacles(const World *world, ReasonList *reasons, Err *err);
 /* What can be said of going to world->to from what is on disk, without network; nothing is waived here. */
 bool preflight_known(const World *world, ReasonList *reasons, Err *err);
 void reason_add_unhealthy(ReasonList *reasons, const char *service, const char *why);
+/* Those of world->to, whose objects are here, on disk or not. */
+bool preflight_migrations(World *world, const Looking *looking, MigrationList *ret, Err *err);
 /* {"points", "passed", "warnings"}, for the journal. New reference. */
 json_t *preflight_to_json(const Preflight *preflight);
 void preflight_done(Preflight *preflight);

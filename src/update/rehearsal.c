@@ -11,7 +11,7 @@
 #include "platform/file.h"
 #include "platform/overlay.h"
 #include "update/backups.h"
-#include "update/known.h"
+#include "update/request.h"
 
 enum {
         MARGIN_BYTES = 16 * 1024 * 1024,
@@ -159,62 +159,48 @@ bool rehearsal_remove(const World *world, Err *err) {
 
 static json_t *request_of(const World *world) {
         const Service *service = world->service;
-        json_t *request = json_object();
+        json_t *request = request_of_world(world);
         js_set_int(request, "run", world->run);
-        js_set_str(request, "manifest", service->manifest_path);
         js_set(request, "text", json_stringn(service->manifest_text, service->manifest_bytes));
-        js_set(request, "contents", service_contents_to_json(service));
-        js_set(request, "from", release_to_json(&world->from));
-        js_set(request, "to", release_to_json(&world->to));
         js_set(request, "options", options_to_json(&world->options));
         return request;
 }
 
+bool rehearsal_migrate_limit_ms(World *world, int64_t *ret, Err *err) {
+        scoped(looking_done) Looking looking = {0};
+        scoped(migration_list_done) MigrationList list = {0};
+        *ret = 0;
+        if (!world->service->n_migrations || world->options.no_migrations)
+                return true;
+        if (!looking_open(world, &world->to, &looking, err) ||
+                !preflight_migrations(world, &looking, &list, err))
+                return false;
+        *ret = migration_list_limit_ms(&list);
+        return true;
+}
+
 /* All that its parts may take, one after the other. */
-static int64_t limit_of(const Service *service) {
-        int64_t limit = service->start_timeout_ms + service->stop_timeout_ms + MARGIN_MS;
-        for (size_t i = 0; i < service->n_migrations; i++)
-                limit += service->migrations[i].timeout_ms ? service->migrations[i].timeout_ms
-                                                           : MIGRATE_TIMEOUT_MS;
-        return limit;
-}
-
-/* The runner's own, but nothing that would make the copy die with a test of the runner. */
-static Strv environment_of(void) {
-        Strv environment = NULL;
-        for (char **at = environ; *at; at++)
-                if (!str_starts(*at, "BELAY_FAULT"))
-                        strv_add(&environment, *at);
-        strv_add(&environment, "BELAY_REHEARSAL=1");
-        return environment;
-}
-
-static bool run_inside(const World *world, const RehearsalCopy *copy, ChildResult *ret, Err *err) {
+static bool run_inside(World *world, const RehearsalCopy *copy, ChildResult *ret, Err *err) {
+        const Service *service = world->service;
+        int64_t migrate_ms = 0;
+        if (!rehearsal_migrate_limit_ms(world, &migrate_ms, err))
+                return false;
         scoped(js_freep) json_t *request = request_of(world);
-        scoped(free_str) char *input = js_line(request);
-        scoped(free_str) char *program = process_own_path();
-        scoped(strv_freep) Strv environment = environment_of();
-        char *argv[] = {
-                program, (char[]){"--state"}, world->state->root, (char[]){"rehearsal"}, NULL};
-        const Seal seal = {.places = copy->seal, .n = copy->n_seal};
-        const Child child = {.argv = argv,
-                .directory = "/",
-                .environment = environment,
-                .input = input,
-                .timeout_ms = limit_of(world->service),
+        const RehearsalCall call = {.verb = "rehearsal",
                 .what = "the rehearsal",
-                .mark = world->mark,
-                .cancel = world->cancel,
-                .seal = &seal};
-        return child_run(&child, ret, err);
+                .request = request,
+                .timeout_ms = service->start_timeout_ms + service->stop_timeout_ms + migrate_ms +
+                              MARGIN_MS};
+        return rehearsal_play(world, copy, &call, ret, err);
 }
 
-/* All that it wrote is kept with the run, where `belay logs --run` finds it by the name of the step. */
+/* All that it wrote is kept with the run, for whoever wants more than the last lines: `belay logs --run`. */
 static void keep_output(const World *world, const json_t *said, const ChildResult *result) {
         scoped(free_str) char *dir = world_output_dir(world);
         scoped(free_str) char *path = path_join(dir, "rehearse.txt");
-        const char *log = js_str(said, "log");
-        scoped(free_str) char *text = str_format("%s%s", log ? log : "", result->err);
+        const char *log = js_str(said, "log"), *output = js_str(said, "output");
+        scoped(free_str) char *text =
+                str_format("%s%s%s", output ? output : "", log ? log : "", result->err);
         (void)file_write_durable(path, text, strlen(text), 0600, NULL);
 }
 

@@ -67,6 +67,16 @@ typedef struct RehearsalCopy {
 bool rehearsal_copy(
         const World *world, const char *base, const char *backup, RehearsalCopy *ret, Err *err);
 void rehearsal_copy_done(RehearsalCopy *copy);
+/* What is played on it: a hidden verb of Belay's, sealed off, which is told `request` and answers in one line. */
+typedef struct RehearsalCall {
+        const char *verb, *what; /* `what` is for messages */
+        const json_t *request;
+        int64_t timeout_ms;
+} RehearsalCall;
+bool rehearsal_play(const World *world, const RehearsalCopy *copy, const RehearsalCall *call,
+        ChildResult *ret, Err *err);
+/* What the migrations to world->to may take, one after the other. */
+bool rehearsal_migrate_limit_ms(World *world, int64_t *ret, Err *err);
 /* The places of this service on this machine. */
 bool rehearsal_find_places(const World *world, RehearsalPlaces *ret, char **ret_why, Err *err);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "manifest/value.h"
 #include "platform/file.h"
 #include "platform/overlay.h"
 #include "update/backups.h"
@@ -126,9 +127,10 @@ static bool restore_data(const World *world, const char *base, const char *backu
 
 /* -- what Belay knows in it ------------------------------------------------------------------ */
 
-/* Of the keeper and its service nothing is there: the copy has not been started yet. */
+/* Of the keeper and its service nothing is there: the copy has not been started yet. And a person's lock is not meant
+ * for it. */
 static int is_known(const struct dirent *entry) {
-        static const char *const live[] = {"keeper", "service.log", "."};
+        static const char *const live[] = {"keeper", "service.log", "lock.json", "."};
         for (size_t i = 0; i < COUNT_OF(live); i++)
                 if (str_starts(entry->d_name, live[i]))
                         return 0;
@@ -241,7 +243,7 @@ static bool show(const World *world, const char *base, RehearsalCopy *copy, Err 
         /* Sockets of other programs lie there: of databases, of the machine's own. */
         static const char *const emptied[] = {"/run", "/dev/shm"};
         for (size_t i = 0; i < COUNT_OF(emptied); i++)
-                if (file_exists(emptied[i]) && !str_starts(world->state->root, emptied[i])) {
+                if (file_exists(emptied[i]) && !path_holds(emptied[i], world->state->root)) {
                         const SealPlace place = {.kind = SEAL_EMPTY, .at = emptied[i]};
                         PUSH(copy->seal, copy->n_seal, place);
                 }
@@ -277,4 +279,36 @@ bool rehearsal_copy(
         *ret = copy;
         copy = (RehearsalCopy){0};
         return true;
+}
+
+/* -- what is played on it -------------------------------------------------------------------- */
+
+/* This process's own, but nothing that would make the copy die with a test of it. */
+static Strv environment_of(void) {
+        Strv environment = NULL;
+        for (char **at = environ; *at; at++)
+                if (!str_starts(*at, "BELAY_FAULT"))
+                        strv_add(&environment, *at);
+        strv_add(&environment, "BELAY_REHEARSAL=1");
+        return environment;
+}
+
+bool rehearsal_play(const World *world, const RehearsalCopy *copy, const RehearsalCall *call,
+        ChildResult *ret, Err *err) {
+        scoped(free_str) char *input = js_line(call->request);
+        scoped(free_str) char *program = process_own_path();
+        scoped(free_str) char *verb = str_copy(call->verb);
+        scoped(strv_freep) Strv environment = environment_of();
+        char *argv[] = {program, (char[]){"--state"}, world->state->root, verb, NULL};
+        const Seal seal = {.places = copy->seal, .n = copy->n_seal};
+        const Child child = {.argv = argv,
+                .directory = "/",
+                .environment = environment,
+                .input = input,
+                .timeout_ms = call->timeout_ms,
+                .what = call->what,
+                .mark = world->mark,
+                .cancel = world->cancel,
+                .seal = &seal};
+        return child_run(&child, ret, err);
 }

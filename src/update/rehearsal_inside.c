@@ -10,7 +10,6 @@
 #include "base/limits.h"
 #include "base/own.h"
 #include "config/config.h"
-#include "manifest/manifest.h"
 #include "model/redact.h"
 #include "platform/clock.h"
 #include "platform/fault.h"
@@ -18,6 +17,7 @@
 #include "update/known.h"
 #include "update/log_tail.h"
 #include "update/rehearsal.h"
+#include "update/request.h"
 #include "update/settings.h"
 #include "update/steps.h"
 
@@ -29,6 +29,7 @@ typedef struct Inside {
         World world;
         int64_t migrate_ms, start_ms, verify_ms;
         json_t *migrations; /* [{"id", "ms"}] */
+        char *failed;       /* the id of the one that failed, or NULL */
         ChecksOutcome outcome;
 } Inside;
 
@@ -37,34 +38,16 @@ static void inside_done(Inside *inside) {
         world_done(&inside->world);
         json_decref(inside->request);
         json_decref(inside->migrations);
+        free(inside->failed);
 }
 
 /* -- what is rehearsed ----------------------------------------------------------------------- */
 
-static bool read_request(Inside *inside, Err *err) {
-        scoped(str_done) Str text = {0};
-        char bytes[4096];
-        ssize_t n;
-        while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0 && text.len < REQUEST_MAX)
-                str_add_n(&text, bytes, (size_t)n);
-        inside->request = js_parse(text.text ? text.text : "", text.len, "the request", err);
-        return inside->request != NULL;
-}
-
 static bool open_world(Inside *inside, Err *err) {
         const json_t *request = inside->request;
-        const char *path = js_str(request, "manifest"), *text = js_str(request, "text");
-        Service *service = NULL;
-        if (!path || !text)
-                return err_fail(err, ERR_BUG, "the request names no manifest");
-        if (!manifest_parse(path, text, strlen(text), &service, err))
-                return false;
-        service_contents_from_json(service, js_get(request, "contents"));
         World *world = &inside->world;
-        if (!world_open(inside->state, service, world, err))
+        if (!request_world(inside->state, request, world, err))
                 return false;
-        release_from_json(js_get(request, "from"), &world->from);
-        release_from_json(js_get(request, "to"), &world->to);
         world->options = options_from_json(js_get(request, "options"));
         world_set_run(world, (unsigned)js_int(request, "run", 1));
         return true;
@@ -119,8 +102,10 @@ static bool run_one(
         Inside *inside, const MigrateContext *context, const Migration *migration, Err *err) {
         scoped(migrate_result_done) MigrateResult result = {0};
         int64_t began = clock_now_ms();
-        if (!migrate_run(context, migration, &result, err))
+        if (!migrate_run(context, migration, &result, err)) {
+                inside->failed = str_copy(migration->id);
                 return false;
+        }
         json_t *one = json_object();
         js_set_str(one, "id", migration->id);
         js_set_int(one, "ms", clock_now_ms() - began);
@@ -230,6 +215,17 @@ static void add_log(const Inside *inside, json_t *said) {
         js_set_str(said, "log", clean);
 }
 
+/* What the migration that failed wrote goes with the copy. */
+static void add_output(const Inside *inside, json_t *said) {
+        if (!inside->failed)
+                return;
+        scoped(free_str) char *dir = world_output_dir(&inside->world);
+        scoped(free_str) char *name = migrate_output_name(inside->failed);
+        scoped(free_str) char *path = path_join(dir, name);
+        scoped(free_str) char *tail = log_tail(path, LOG_LINES);
+        js_set_str(said, "output", tail);
+}
+
 static void add_times(const Inside *inside, json_t *said) {
         js_set_int(said, "migrate_ms", inside->migrate_ms);
         js_set_int(said, "start_ms", inside->start_ms);
@@ -249,6 +245,7 @@ static int say(const Inside *inside, const char *failed, const Err *err) {
         add_times(inside, said);
         js_set(said, "checks", checks_outcome_to_json(&inside->outcome));
         add_log(inside, said);
+        add_output(inside, said);
         scoped(free_str) char *line = js_line(said);
         return fd_write_all(STDOUT_FILENO, line, strlen(line), "the answer", NULL) && !failed ? 0
                                                                                               : 1;
@@ -267,7 +264,8 @@ int rehearsal_main(const State *state) {
                 Inside inside = {.state = state, .migrate_ms = -1, .start_ms = -1, .verify_ms = -1};
         inside.migrations = json_array();
         (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
-        if (!read_request(&inside, &err))
+        inside.request = request_read(REQUEST_MAX, &err);
+        if (!inside.request)
                 return say(&inside, "reading what to rehearse", &err);
         for (size_t i = 0; i < COUNT_OF(parts); i++)
                 if (!parts[i].play(&inside, &err))

@@ -23,6 +23,7 @@
 #include "update/known.h"
 #include "update/path.h"
 #include "update/plan.h"
+#include "update/request.h"
 #include "update/result.h"
 #include "update/runs.h"
 #include "update/stories.h"
@@ -466,16 +467,6 @@ static int run_recovery(Runner *runner) {
         return finish(runner, whole, &outcome, &err);
 }
 
-static json_t *read_request(Err *err) {
-        scoped(str_done) Str text = {0};
-        char bytes[4096];
-        ssize_t n;
-        while ((n = read(STDIN_FILENO, bytes, sizeof(bytes))) > 0 &&
-                text.len < LIMIT_JOURNAL_RECORD)
-                str_add_n(&text, bytes, (size_t)n);
-        return js_parse(text.text ? text.text : "", text.len, "the runner's request", err);
-}
-
 int runner_main(const State *state) {
         fault_role("runner");
         set_up_signals();
@@ -487,7 +478,7 @@ int runner_main(const State *state) {
                 .directory_lock = LOCK_NONE,
                 .events = {.fd = -1},
         };
-        runner.request = read_request(&err);
+        runner.request = request_read(LIMIT_JOURNAL_RECORD, &err);
         if (!runner.request)
                 return answer_refused(&err, &runner.plan.reasons);
         if (str_equal(js_str(runner.request, "do"), "recover"))

@@ -6,7 +6,6 @@
 #include "base/own.h"
 #include "base/units.h"
 #include "model/environment.h"
-#include "model/expand.h"
 #include "model/redact.h"
 #include "platform/clock.h"
 #include "platform/file.h"
@@ -16,16 +15,6 @@
 enum { LOCK_FILE_BYTES = 4096, LOOK_AT_CANCEL_MS = 200 };
 
 /* ---- by a command ---- */
-
-static bool words_of(const Looking *looking, char *const *command, Strv *ret, Err *err) {
-        for (size_t i = 0; command[i]; i++) {
-                char *word = expand(command[i], &looking->check.values, err);
-                if (!word)
-                        return false;
-                strv_push(ret, word);
-        }
-        return true;
-}
 
 static bool judge(const ChildResult *result, const Looking *looking, const char *program,
         char **ret_why, Err *err) {
@@ -52,18 +41,11 @@ static bool ask_command(const World *world, const Looking *looking, char **ret_w
                 environment_clean(looking->as_user ? looking->user.uid : geteuid());
         environment_add(&environment, looking->env);
         environment_set(&environment, "BELAY_SERVICE", world->service->name);
-        if (!words_of(looking, busy->command, &words, err))
+        if (!looking_words(busy->command, &looking->check.values, &words, err))
                 return false;
-        const Child child = {.argv = words,
-                .directory = looking->directory,
-                .environment = environment,
-                .uid = looking->user.uid,
-                .gid = looking->user.gid,
-                .as_user = looking->as_user,
-                .timeout_ms = busy->within_ms,
-                .what = "the question whether the service is busy",
-                .mark = world->mark,
-                .cancel = world->cancel};
+        Child child = looking_child(world, looking, words, environment);
+        child.timeout_ms = busy->within_ms;
+        child.what = "the question whether the service is busy";
         scoped(child_result_done) ChildResult result = {0};
         return child_run(&child, &result, err) &&
                judge(&result, looking, busy->command[0], ret_why, err);

@@ -5,7 +5,6 @@
 
 #include "base/own.h"
 #include "model/environment.h"
-#include "model/expand.h"
 #include "model/redact.h"
 #include "platform/file.h"
 #include "update/around.h"
@@ -59,19 +58,6 @@ static Strv environment_of(const Looking *looking, json_t *about) {
                 environment_set(&environment, name.text, text);
         }
         return environment;
-}
-
-static bool words_of(
-        char *const *command, const Looking *looking, const World *world, Strv *ret, Err *err) {
-        Expansion values = looking->check.values;
-        values.previous_version = world->from.version;
-        for (size_t i = 0; command[i]; i++) {
-                char *word = expand(command[i], &values, err);
-                if (!word)
-                        return false;
-                strv_push(ret, word);
-        }
-        return true;
 }
 
 /* ---- what it said ---- */
@@ -138,19 +124,14 @@ static bool run_hook(StepContext *context, const Looking *looking, Err *err) {
         if (!command)
                 return err_fail(
                         err, ERR_BUG, "the manifest of the run has no hook '%s'", context->step);
-        if (!words_of(command, looking, world, &words, err))
+        Expansion values = looking->check.values;
+        values.previous_version = world->from.version;
+        if (!looking_words(command, &values, &words, err))
                 return false;
-        const Child child = {.argv = words,
-                .directory = looking->directory,
-                .environment = environment,
-                .uid = looking->user.uid,
-                .gid = looking->user.gid,
-                .as_user = looking->as_user,
-                .input = input,
-                .timeout_ms = world->service->hooks.timeout_ms,
-                .what = what,
-                .mark = world->mark,
-                .cancel = world->cancel};
+        Child child = looking_child(world, looking, words, environment);
+        child.input = input;
+        child.timeout_ms = world->service->hooks.timeout_ms;
+        child.what = what;
         scoped(child_result_done) ChildResult result = {0};
         scoped(free_str) char *output = NULL;
         bool ran = child_run(&child, &result, err);

@@ -113,6 +113,12 @@ void looking_done(Looking *looking);
 /* By its name, or because the manifest lists it; `setting` is "NAME" or "NAME=value". */
 bool setting_is_secret(const ConfigSpec *spec, const char *setting);
 MigrateContext looking_migrate(const World *world, const Looking *looking);
+/* A program of the service's: in its directory, as its user. `words` and `environment` are the caller's; the limit,
+ * what it is called and what it reads are to be added. */
+Child looking_child(
+        const World *world, const Looking *looking, char *const *words, char *const *environment);
+/* The words of a command with their values; owned. */
+bool looking_words(char *const *command, const Expansion *values, Strv *ret, Err *err);
 
 /* Asks the checks, as they are `now` or waiting for a start; with `only` (titles) only those. */
 typedef struct Ask {

@@ -28,6 +28,7 @@ def nothing_left(site):
 
 
 def test_each_step_is_recovered_from(site):
+    site.ok("lock", SERVICE, "-m", "stocktaking")       # of the service, not of a copy of it
     before = production(site)
     result = site.belay("drill", SERVICE, options=("--json",), timeout=240)
     assert result.code == 0, result

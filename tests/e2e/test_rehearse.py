@@ -95,6 +95,14 @@ def test_a_version_that_works(rehearsing):
     assert "(as rehearsed)" in site.ok("plan", SERVICE).out
 
 
+def test_what_a_migration_wrote_in_the_copy_is_kept(rehearsing):
+    files = {"scripts/01.sh": "i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i+1)); done; exit 3"}
+    site = rehearsing(releases(None, **files), **scripts())
+    result = site.belay("update", SERVICE)
+    assert result.code == 1 and "on the copy, migrating failed" in result.err, result
+    assert "line 0\n" in site.ok("logs", "--run", "1").out and "line 0\n" not in result.err
+
+
 def test_an_update_rehearses_and_then_does_it(rehearsing):
     site = rehearsing(releases())
     assert "rehearse on a copy: 1 migration, start, 1 check" in site.ok("plan", SERVICE).out
@@ -129,9 +137,8 @@ def test_a_version_that_fails_is_not_begun(rehearsing, versions, part, evidence)
     result = site.belay("update", SERVICE)
     assert result.code == 1, result
     assert f"on the copy, {part} failed" in result.err and evidence in result.err
-    if part == "verifying":     # "More: belay logs --run 1"
-        assert "== rehearse" in site.ok("logs", "--run", "1").out
-    assert "Nothing was changed" in result.out
+    assert "Nothing was changed" in result.out and "belay logs --run 1" in result.err
+    assert "== rehearse" in site.ok("logs", "--run", "1").out
     assert_untouched(site, before)
     nothing_left(site)
     end = site.journal()[-1]

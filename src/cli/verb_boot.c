@@ -214,7 +214,9 @@ static bool find_jobs(App *app, Jobs *jobs, Err *err) {
         for (size_t i = 0; i < n; i++) {
                 const char *name = run_service(&runs[i]);
                 bool newest = !strv_contains(seen, name);
-                bool open = runs[i].damaged || runs[i].state.end == RUN_OPEN;
+                /* One that waits for its time may do so for days, and nothing was interrupted. */
+                bool patient = run_waits_for_time(&runs[i]) && run_owner_alive(&runs[i]);
+                bool open = runs[i].damaged || (runs[i].state.end == RUN_OPEN && !patient);
                 if (newest)
                         strv_add(&seen, name);
                 if (!newest || !open || !service_name_ok(name))
@@ -234,9 +236,6 @@ static void resume_begin(App *app, Job *job) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
         if (!run_load(&app->state, job->run, &run, NULL) || run.damaged || run.state.waiting)
-                return;
-        /* One that waits for its time may do so for days. */
-        if (run_owner_alive(&run) && run_waits_for_time(&run))
                 return;
         if (run_owner_alive(&run))
                 job->follow = (Follow){.run = job->run, .from_byte = -1};

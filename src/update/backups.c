@@ -27,6 +27,12 @@ bool backups_plan(World *world, Err *err) {
         return world->backup_planned;
 }
 
+void backups_forget_plan(World *world) {
+        backup_plan_done(&world->backup_plan);
+        world->backup_plan = (BackupPlan){0};
+        world->backup_planned = false;
+}
+
 /* service.json: how it ran, for whoever restores by hand. */
 static char *describe(const World *world, const Release *release) {
         const ProcessSpec *process = &world->service->process;
@@ -149,9 +155,7 @@ bool backups_take(
         backup_new_id(id);
         backup_freep(&world->backup);
         world->backup = NULL;
-        backup_plan_done(&world->backup_plan);
-        world->backup_plan = (BackupPlan){0};
-        world->backup_planned = false;
+        backups_forget_plan(world);
         scoped(backup_freep) Backup *backup = NULL;
         scoped(pass_stats_done) PassStats stats = {0};
         if (clear_leftovers(world, err) &&

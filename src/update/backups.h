@@ -17,6 +17,8 @@ bool backups_publish_for_person(World *world, Err *err);
 const char *backups_run_id(const World *world);
 /* Looks at contents and store; keeps the plan in world->backup_plan. */
 bool backups_plan(World *world, Err *err);
+/* What it saw is of no moment any more: the next backup looks again. */
+void backups_forget_plan(World *world);
 /* A whole backup in one go, while the service runs: pass, proof, publication. */
 bool backups_take(
         World *world, const Release *release, const char *reason, Published *ret, Err *err);

@@ -8,6 +8,7 @@
 #include "manifest/manifest.h"
 #include "platform/clock.h"
 #include "update/around.h"
+#include "update/backups.h"
 #include "update/path.h"
 #include "update/times.h"
 
@@ -59,19 +60,41 @@ static bool plan_again(World *world, World *again, Plan *plan, Err *err) {
         return plan_update(again, path_target(world)->version, plan, err) && plan_ok(plan, err);
 }
 
+static bool both_say(const json_t *one, const json_t *other) {
+        return one && other ? json_equal(one, other) : !one && !other;
+}
+
+/* Which data there is, and what the release needs, is no part of the plan's id; recovery knows it from the journal. */
+static bool is_same(const World *world, const World *again, const Plan *plan) {
+        const json_t *planned = world->run_state->plan;
+        scoped(js_freep) json_t *contents = service_contents_to_json(again->service);
+        return !plan->nothing && str_equal(plan->id, js_str(planned, "plan")) &&
+               both_say(contents, js_get(planned, "contents")) &&
+               both_say(again->needs, js_get(planned, "release"));
+}
+
+/* What was seen when it was planned says nothing any more; what was seen just now, under the locks, does. */
+static void take_what_was_seen(World *world, World *again) {
+        json_decref(world->preflight);
+        world->preflight = TAKE(again->preflight);
+        backups_forget_plan(world);
+}
+
 static bool is_still_planned(World *world, Err *err) {
         scoped(world_done) World again = {.cancel = world->cancel};
         scoped(plan_done) Plan plan = {0};
         if (!plan_again(world, &again, &plan, err))
                 return false;
-        if (!plan.nothing && str_equal(plan.id, js_str(world->run_state->plan, "plan")))
+        if (is_same(world, &again, &plan)) {
+                take_what_was_seen(world, &again);
                 return true;
+        }
         err_fail(err, ERR_REFUSED, "%s: the time came, and the plan is another now%s%s",
                 world->service->name, plan.nothing ? ": " : "", plan.nothing ? plan.nothing : "");
         err_reason(err, reason_code(REASON_PLAN_CHANGED));
         return err_hint(err,
-                "What is installed, the manifest or the version has changed meanwhile. Look at "
-                "`belay plan %s %s`.",
+                "What is installed, its data, the manifest or the version has changed meanwhile. "
+                "Look at `belay plan %s %s`.",
                 world->service->name, world->to.version);
 }
 
@@ -104,9 +127,6 @@ static bool wait_apply(StepContext *context, Err *err) {
         if (!waited || !world->take_locks_again(world->lock_holder,
                                patience > LOCK_WAIT_MS ? patience : LOCK_WAIT_MS, err))
                 return false;
-        /* What was seen when it was planned says nothing any more: preflight looks again. */
-        json_decref(world->preflight);
-        world->preflight = NULL;
         return is_still_planned(world, err);
 }
 

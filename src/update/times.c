@@ -112,11 +112,19 @@ static bool is_same(const json_t *release, const Release *to) {
                (version && version_same(version, to->version));
 }
 
+/* What was done on a copy, or to the data alone, or ended before it did anything, did not bring it anywhere. */
+static bool went_somewhere(const Run *run) {
+        const RunState *state = &run->state;
+        if (run->damaged || !state->plan || state->end == RUN_OPEN || state->end == RUN_ABORTED)
+                return false;
+        return str_equal(run_kind(run), "update") || str_equal(run_kind(run), "rollback");
+}
+
 /* The newest that says something of it: one that went there and stayed, or one that went back from there. */
 static bool has_succeeded(const Run *runs, size_t n, const Release *to) {
         for (size_t i = 0; i < n; i++) {
                 const RunState *state = &runs[i].state;
-                if (runs[i].damaged || !state->plan || state->end == RUN_OPEN)
+                if (!went_somewhere(&runs[i]))
                         continue;
                 if (is_same(js_get(state->plan, "to"), to))
                         return state->end == RUN_SUCCEEDED;

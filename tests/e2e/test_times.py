@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import crashlib
 from belaytest import SERVICE, Release, wait_until
 
 JSON = ("--yes", "--json")
@@ -116,8 +117,26 @@ def test_staging_first(make_site):
     staging.ok("rollback", "notes-staging")         # what was taken back there did not succeed
     assert reasons_of(site, "update", SERVICE, code=6)[0]["code"] == "staging-first"
     staging.ok("update", "notes-staging", "1.1.0")
+    # What ended before it did anything says nothing of the version that is there.
+    staging.manifest["hooks"] = {"before-fetch": ["false"]}
+    staging.write_manifest()
+    assert staging.belay("update", "notes-staging", "1.1.0", "--reinstall").code == 1
     site.ok("update", SERVICE)
     assert site.version() == "1.1.0"
+
+
+def test_a_copy_of_staging_is_not_staging(make_site):
+    with crashlib.mounted("1g") as disk:
+        site = make_site([Release("1.0.0"), Release("1.1.0")], base=disk,
+                         manifest={"requires": {"succeeded_on": "notes-staging"}})
+        site.start()
+        staging = make_site([Release("1.0.0"), Release("1.1.0")], base=disk, manifest={"service": "notes-staging"})
+        staging.state = site.state
+        staging.ok("start", "notes-staging")
+        staging.ok("rehearse", "notes-staging")
+        assert reasons_of(site, "update", SERVICE, code=6)[0]["code"] == "staging-first"
+        staging.kill_all()
+        site.kill_all()
 
 
 # ---- --at, --in-window: the run waits
@@ -144,6 +163,7 @@ def test_a_run_waits_for_its_time_and_holds_no_lock_meanwhile(make_site):
     assert "waits until" in site.ok("status").out
     site.ok("restart", SERVICE)
     site.ok("backup", "create", SERVICE)
+    assert "no run was interrupted" in site.ok("boot").out
     found = reasons_of(site, "update", SERVICE, code=5)
     assert found[0]["code"] == "run-under-way" and "belay cancel 1" in found[0]["clear"]
     assert site.version() == "1.0.0" and runner.alive()

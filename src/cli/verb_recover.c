@@ -90,7 +90,7 @@ int recover_run(App *app, unsigned run, const char *wish) {
         Follow follow = {0};
         if (!recovery_begin(app, run, wish, &follow, &err))
                 return app_fail(app, &err);
-        return has(app, OPT_DETACH) ? 0 : follow_run(app, &follow);
+        return has(app, OPT_DETACH) ? say_detached(app, run) : follow_run(app, &follow);
 }
 
 static int say_ended(App *app, const Run *run) {
@@ -114,12 +114,11 @@ static int say_ended(App *app, const Run *run) {
 }
 
 /* What has succeeded is not undone by a word that means another run, perhaps. */
-static int too_late(App *app, const Run *run) {
-        scoped(err_clear) Err err = {0};
-        err_fail(&err, ERR_REFUSED, "run #%u of %s has succeeded: there is nothing to cancel",
+static bool too_late(const Run *run, Err *err) {
+        err_fail(err, ERR_REFUSED, "run #%u of %s has succeeded: there is nothing to cancel",
                 run->number, run_service(run));
-        err_hint(&err, "`belay rollback %s` goes back to the version before.", run_service(run));
-        return app_fail(app, &err);
+        return err_hint(
+                err, "`belay rollback %s` goes back to the version before.", run_service(run));
 }
 
 static int damaged(App *app, const Run *run) {
@@ -139,7 +138,8 @@ static int go_on(App *app, const Run *run) {
         bool found = false;
         if (run_owner_alive(run)) {
                 const Follow follow = {.run = run->number, .from_start = true};
-                return follow_run(app, &follow);
+                return has(app, OPT_DETACH) ? say_detached(app, run->number)
+                                            : follow_run(app, &follow);
         }
         if (!run_newest(&app->state, run_service(run), &newest, &found, &err))
                 return app_fail(app, &err);
@@ -151,16 +151,43 @@ static int go_on(App *app, const Run *run) {
         return begin_run(app, path_request(run));
 }
 
+enum { NEXT_BEGINS_WITHIN_MS = 60 * 1000 };
+
+/* A runner that lives is about to begin the next, or to note that it cannot: two would write to one journal. */
+static bool wait_for_its_runner(const Run *run, Err *err) {
+        ProcessId owner = {0};
+        if (!run->state.owner || !process_from_json(run->state.owner, &owner) ||
+                process_wait_dead(&owner, clock_now_ms() + NEXT_BEGINS_WITHIN_MS))
+                return true;
+        err_fail(err, ERR_LOCKED, "the runner of run #%u is about to begin the next", run->number);
+        return err_hint(err, "`belay runs %s` shows whether it has.", run_service(run));
+}
+
+/* What it was a stop of has gone on, or has ended, if another run came after it. */
+static bool is_last(const App *app, const Run *run, Err *err) {
+        scoped(run_done) Run newest = {0};
+        bool found = false;
+        if (!run_newest(&app->state, run_service(run), &newest, &found, err))
+                return false;
+        return (found && newest.number == run->number) || too_late(run, err);
+}
+
+/* Under the lock of the service, so that no other run begins meanwhile; somebody may have ended it already. */
+static bool end_way(const App *app, const Run *run, Err *err) {
+        scoped(run_done) Run now = {0};
+        if (!is_last(app, run, err) || !run_load(&app->state, run->number, &now, err))
+                return false;
+        return !path_rest(&now) || path_end(&app->state, &now, "a person left it at that", err);
+}
+
 /* The version that it has come to stays. */
 static int leave_it_at_that(App *app, const Run *run) {
         scoped(err_clear) Err err = {0};
+        scoped(lock_release) Lock lock = LOCK_NONE;
         scoped(free_str) char *path = state_lock_file(&app->state, run_service(run));
         const LockOwner owner = {.what = "ending a way"};
-        Lock lock = LOCK_NONE;
-        bool good = lock_take(path, &owner, 0, &lock, &err) &&
-                    path_end(&app->state, run, "a person left it at that", &err);
-        lock_release(&lock);
-        if (!good)
+        if (!wait_for_its_runner(run, &err) || !is_last(app, run, &err) ||
+                !lock_take(path, &owner, 0, &lock, &err) || !end_way(app, run, &err))
                 return app_fail(app, &err);
         json_t *object = json_object();
         js_set_int(object, "run", run->number);
@@ -217,7 +244,7 @@ static int ask_living(App *app, unsigned number, const char *wish) {
         if (!finish && !runner_signal(&app->state, number, accept ? SIGUSR2 : SIGUSR1, &err))
                 return app_fail(app, &err);
         if (has(app, OPT_DETACH))
-                return 0;
+                return say_detached(app, number);
         const Follow follow = {.run = number, .from_start = finish, .from_byte = -1};
         return follow_run(app, &follow);
 }
@@ -231,8 +258,10 @@ static int resume_one(App *app, unsigned number, const char *wish) {
                 return damaged(app, &run);
         if (path_rest(&run) && !str_equal(wish, "accept"))
                 return str_equal(wish, "finish") ? go_on(app, &run) : leave_it_at_that(app, &run);
-        if (run.state.end == RUN_SUCCEEDED && str_equal(wish, "undo"))
-                return too_late(app, &run);
+        if (run.state.end == RUN_SUCCEEDED && str_equal(wish, "undo")) {
+                (void)too_late(&run, &err);
+                return app_fail(app, &err);
+        }
         if (run.state.end == RUN_NEEDS_PERSON && has(app, OPT_TRY_AGAIN))
                 return recover_run(app, number, wish);
         if (run.state.end != RUN_OPEN)
@@ -282,13 +311,13 @@ static int recovery_verb(App *app, const char *wish, bool may_be_none) {
         unsigned run = 0;
         if (!app_state(app, &err))
                 return app_fail(app, &err);
+        if (has(app, OPT_TRY_AGAIN) && !app->n_args)
+                return app_usage(app, "--try-again wants the number of the run");
         if (has(app, OPT_ALL))
                 return app->n_args ? app_usage(app, "'belay resume' takes either a run or --all")
                                    : resume_all(app);
         if (app->n_args ? !parse_run(app->args[0], &run, &err) : !find_open_run(app, &run, &err))
                 return app_fail(app, &err);
-        if (has(app, OPT_TRY_AGAIN) && !app->n_args)
-                return app_usage(app, "--try-again wants the number of the run");
         if (run)
                 return resume_one(app, run, wish);
         if (!may_be_none)

@@ -17,12 +17,13 @@ typedef struct Ways {
         World *world;
         Offers offers;
         bool asked;
+        Err unheard; /* why there was no answer: then nothing is known of what there is */
 } Ways;
 
 static const Release *offered(Ways *ways, const char *version) {
         World *world = ways->world;
         if (!ways->asked)
-                (void)world->source->list(&world->source_at, &ways->offers, NULL);
+                (void)world->source->list(&world->source_at, &ways->offers, &ways->unheard);
         ways->asked = true;
         for (size_t i = 0; i < ways->offers.n; i++)
                 if (version_same(ways->offers.releases[i].version, version) &&
@@ -71,6 +72,9 @@ bool path_choose(World *world, Err *err) {
         bool found = release_path_find(&way, &path, err);
         if (found)
                 set_way(world, &ways, &path);
+        else if (ways.unheard.code)
+                err_move(err, &ways.unheard);
+        err_clear(&ways.unheard);
         offers_done(&ways.offers);
         if (!found || world->n_way == 1)
                 return found;

@@ -119,6 +119,8 @@ void plan_seal(Plan *plan, const World *world) {
         }
         js_set(all, "steps", steps);
         js_set(all, "path", path_to_json(world));
+        if (plan->data)
+                js_set(all, "data", json_incref(plan->data));
         scoped(free_str) char *text = js_line(all);
         scoped(free_str) char *whole = str_format("%s\n%.*s", text,
                 (int)world->service->manifest_bytes, world->service->manifest_text);

@@ -257,3 +257,34 @@ def test_a_schema_that_the_old_version_reads_stays(way_site):
         writer.wait_for(5)
     assert "said to run on the new schema" in site.ok("report", "1").out
     site.assert_whole(writer, version="1.2.0")
+
+
+def test_a_guide_is_followed_in_a_window_too(way_site):
+    """When the time has come all is looked at again, and what the release needs is not needed twice."""
+    site = way_site(said=({"version": "1.6.0", "migrations": "manual", "migration_guide": "Turn it."},))
+    result = site.belay("update", SERVICE, "1.6.0", "--at", "1s")
+    assert result.code == 8 and "follow the migration guide of 1.6.0" in result.out + result.err, result
+    site.ok("accept", "1")
+    site.assert_whole(version="1.6.0")
+
+
+def test_a_stop_that_was_gone_on_from_is_not_cancelled(way_site):
+    site = way_site()
+    site.ok("update", SERVICE, "2.1.0", "--accept-breaking")
+    before = site.journal(1)
+    result = site.belay("cancel", "1")
+    assert result.code == 6 and "belay rollback notes" in result.err, result
+    assert site.journal(1) == before and site.version() == "2.1.0"
+
+
+def test_a_way_that_is_cancelled_while_it_goes_on(way_site):
+    """The runner of the first run lives until the second has begun: nobody else writes to its journal."""
+    site = way_site()
+    site.ok("update", SERVICE, "2.1.0", "--accept-breaking", "--detach")
+    wait_until(lambda: site.journal(1)[-1][0] == "END", 30, what="the end of the first run")
+    result = site.belay("cancel", "1")
+    assert result.code in (0, 6), result
+    wait_until(lambda: site.journal()[-1][0] in ("END", "NOTE"), 30, what="the end")
+    wait_until(lambda: not [p for p in site.processes() if p.command.endswith(" runner")], what="the runners' end")
+    assert site.version() == ("1.6.0" if result.code == 0 else "2.1.0")
+    assert "damaged" not in site.ok("runs", SERVICE).out and "nothing to resume" in site.ok("resume").out

@@ -39,7 +39,7 @@ typedef struct Follower {
         bool told_result;    /* it was printed, and another run is to follow */
         bool until_verified; /* of the run that is the last on its way */
         bool verified;       /* from here on Ctrl-C only stops following */
-        bool told;           /* the runner knows about Ctrl-C */
+        bool asked, told;    /* Ctrl-C was typed; the runner knows about it */
         bool died;           /* "died" was read */
         int64_t alone_since; /* clock_now_ms when the runner was found dead; 0: it lives */
         int64_t last_sign;
@@ -163,12 +163,13 @@ static void wait_for_more(Follower *follower) {
 static void tell_runner(Follower *follower) {
         if (follower->told)
                 return;
-        follower->told = true;
-        if (!follower->app->quiet)
+        if (!follower->asked && !follower->app->quiet)
                 fprintf(stderr,
                         "belay: Ctrl-C: run #%u ends, or is rolled back; this takes a moment\n",
                         follower->what->run);
-        (void)runner_signal(&follower->app->state, follower->what->run, SIGINT, NULL);
+        follower->asked = true;
+        /* One that has just begun has not signed its journal yet, and can be told in a moment. */
+        follower->told = runner_signal(&follower->app->state, follower->what->run, SIGINT, NULL);
 }
 
 /* The runner is dead and has not said how it ended: its keeper starts a recovery, which is then followed. */

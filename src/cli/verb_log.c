@@ -16,6 +16,7 @@
 #include "base/units.h"
 #include "check/log_file.h"
 #include "cli/when.h"
+#include "migrate/migrate.h"
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "update/known.h"
@@ -73,7 +74,8 @@ static void say(Words *said, const char *name, const char *instance, const char 
         json_array_append_new(said->parts, part);
         said->any = true;
         if (!said->app->json)
-                printf("== %s%s%s\n%s", name, instance ? " " : "", instance ? instance : "", clean);
+                printf("== %s%s%s\n%s%s", name, instance ? " " : "", instance ? instance : "",
+                        clean, clean[0] && !str_ends(clean, "\n") ? "\n" : "");
 }
 
 static bool say_file(
@@ -86,11 +88,12 @@ static bool say_file(
         return true;
 }
 
-/* Of a step that failed the journal names no output: a hook's is called as it is. */
+/* Of a step that failed the journal names no output; what it is called follows from what the step is. */
 static char *output_of(const StepRecord *step, const char *dir) {
         const char *name = step->observed ? js_str(step->observed, "output") : NULL;
-        scoped(free_str) char *hook = str_format("%s.txt", step->name);
-        scoped(free_str) char *path = path_join(dir, name ? name : hook);
+        scoped(free_str) char *usual = step->instance ? migrate_output_name(step->instance)
+                                                      : str_format("%s.txt", step->name);
+        scoped(free_str) char *path = path_join(dir, name ? name : usual);
         return name || file_exists(path) ? TAKE(path) : NULL;
 }
 
@@ -110,11 +113,9 @@ static void say_log_of_failure(Words *said, const Run *run) {
         if (!log)
                 return;
         say(said, "the service, when it failed", NULL, log);
-        if (!said->app->json)
-                putchar('\n');
 }
 
-/* The output of the migrations, hooks, rehearsal, install and build of a run. */
+/* What install, build, migrations, hooks and the rehearsal of a run wrote, and the service when it failed. */
 static int run_logs(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(run_done) Run run = {0};
@@ -143,6 +144,8 @@ int verb_logs(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(world_done) World world = {0};
         uint64_t lines = LINES_DEFAULT;
+        if (app->opt[OPT_RUN] && app->opt[OPT_FOLLOW])
+                return app_usage(app, "what a run wrote does not go on: --run has no --follow");
         if (app->opt[OPT_RUN])
                 return run_logs(app);
         if (app->opt[OPT_LINES] &&

@@ -324,6 +324,15 @@ static int ask_person(App *app, unsigned number, int status) {
         return yes ? ask_person(app, run.number, recover_run(app, run.number, "accept")) : status;
 }
 
+int say_detached(App *app, unsigned run) {
+        json_t *object = json_object();
+        js_set_int(object, "run", run);
+        app_print_json(app, object);
+        if (!app->json)
+                printf("run #%u goes on by itself. Follow it: belay resume %u\n", run, run);
+        return 0;
+}
+
 int begin_run(App *app, json_t *request) {
         scoped(err_clear) Err err = {0};
         scoped(runner_started_done) RunnerStarted started = {0};
@@ -342,15 +351,8 @@ int begin_run(App *app, json_t *request) {
                         printf("%s\n", started.nothing);
                 return 0;
         }
-        if (has(app, OPT_DETACH)) {
-                json_t *object = json_object();
-                js_set_int(object, "run", started.run);
-                app_print_json(app, object);
-                if (!app->json)
-                        printf("run #%u goes on by itself. Follow it: belay resume %u\n",
-                                started.run, started.run);
-                return 0;
-        }
+        if (has(app, OPT_DETACH))
+                return say_detached(app, started.run);
         const Follow follow = {.run = started.run,
                 .runner = started.process,
                 .from_start = true,
@@ -453,8 +455,11 @@ int verb_rehearse(App *app) {
 }
 
 static const char *rollback_target(App *app, Err *err) {
-        if (has(app, OPT_REVERT) && has(app, OPT_RESTORE)) {
-                err_fail(err, ERR_USAGE, "--revert and --restore contradict each other");
+        bool two_ways = has(app, OPT_REVERT) && has(app, OPT_RESTORE);
+        bool two_targets = has(app, OPT_TO) && has(app, OPT_RUN);
+        if (two_ways || two_targets) {
+                err_fail(err, ERR_USAGE, "%s contradict each other",
+                        two_ways ? "--revert and --restore" : "--to and --run");
                 return NULL;
         }
         return app->opt[OPT_TO];

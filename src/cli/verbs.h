@@ -52,6 +52,8 @@ void record_first(const World *world);
 const char *operand(const App *app, int i); /* NULL when absent */
 /* Starts the run that the request describes and follows it as the flags say. Takes `request`. */
 int begin_run(App *app, json_t *request);
+/* What --detach says of a run that goes on without being followed; 0. */
+int say_detached(App *app, unsigned run);
 /* False (5, inside-run) when this process was started by that run itself, of this manifest (NULL: of any): a
  * hook that waited for it would wait for itself. `run` 0: whichever it is. */
 bool not_inside(const App *app, unsigned run, const char *manifest, Err *err);

@@ -259,6 +259,12 @@ static void look_at_run(const Facts *facts) {
                 diagnosis_add(facts->found, "run-damaged", true, newest.why,
                         str_format("the journal of run #%u cannot be trusted", newest.number),
                         str_format("`belay show %u` shows what can be read of it.", newest.number));
+        else if (newest.state.waiting)
+                diagnosis_add(facts->found, "run-waits", true, js_str(newest.state.wait, "why"),
+                        str_format("run #%u waits for a person", newest.number),
+                        str_format("`belay accept %u` keeps the new version, `belay cancel %u` "
+                                   "rolls it back.",
+                                newest.number, newest.number));
         else if (newest.state.end == RUN_OPEN && !run_owner_alive(&newest))
                 diagnosis_add(facts->found, "run-open", true, NULL,
                         str_format("run #%u was interrupted", newest.number),

@@ -164,15 +164,16 @@ static void look_at_writing(const State *state, DoctorReport *report) {
 static void look_at_journals(const State *state, DoctorReport *report) {
         scoped(err_clear) Err err = {0};
         Run *runs = NULL;
-        size_t n = 0, damaged = 0, open = 0;
+        size_t n = 0, damaged = 0, open = 0, waiting = 0;
         if (!run_list(state, NULL, SIZE_MAX, &runs, &n, &err)) {
                 add_err(report, "journals", DOCTOR_WRONG, &err, "Look at the state directory.");
                 return;
         }
         for (size_t i = 0; i < n; i++) {
+                bool is_open = !runs[i].damaged && runs[i].state.end == RUN_OPEN;
                 damaged += runs[i].damaged;
-                open += !runs[i].damaged && runs[i].state.end == RUN_OPEN &&
-                        !run_owner_alive(&runs[i]);
+                waiting += is_open && runs[i].state.waiting;
+                open += is_open && !runs[i].state.waiting && !run_owner_alive(&runs[i]);
         }
         run_list_free(runs, n);
         if (damaged)
@@ -183,6 +184,10 @@ static void look_at_journals(const State *state, DoctorReport *report) {
                 add(report, "journals", DOCTOR_WRONG,
                         str_format("%zu of %zu runs are open, and nobody works on them", open, n),
                         "`belay resume --all` finishes them.");
+        else if (waiting)
+                add(report, "journals", DOCTOR_WARNING,
+                        str_format("%zu of %zu runs wait for a person", waiting, n),
+                        "`belay status` names them, and what can be said: accept or cancel.");
         else
                 add(report, "journals", DOCTOR_GOOD, str_format("%zu runs, none open", n), NULL);
 }

@@ -371,7 +371,11 @@ char *report_notes(const State *state, unsigned run) {
 
 bool report_add_note(const State *state, unsigned run, const char *text, Err *err) {
         scoped(free_str) char *path = state_run_file(state, run, "notes");
-        scoped(free_str) char *old = report_notes(state, run);
+        scoped(free_str) char *old = NULL;
+        size_t bytes = 0;
+        /* What cannot be read is not written over. */
+        if (!file_read_if(path, LIMIT_STATE_FILE, &old, &bytes, err))
+                return false;
         scoped(free_str) char *when = time_text(clock_wall_ms());
         scoped(free_str) char *clean = str_printable(text, false);
         const struct passwd *who = getpwuid(getuid());

@@ -196,7 +196,8 @@ bool clean_source(const World *world, bool with_target, Err *err) {
         scoped(installed_done) Installed installed = {0};
         const char *keep[3];
         size_t n = 0;
-        (void)installed_load(world->state, world->service->name, &installed, NULL);
+        if (!installed_load(world->state, world->service->name, &installed, err))
+                return err_context(err, "not knowing what `belay rollback` would go to");
         keep_reference(keep, &n, world->from.reference);
         keep_reference(keep, &n, with_target ? world->to.reference : NULL);
         keep_reference(keep, &n, installed.previous.reference);

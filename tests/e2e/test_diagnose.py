@@ -328,3 +328,16 @@ def test_doctor_finds_what_a_dead_runner_left(make_site):
     journal = site.state / "runs" / "1" / "journal"
     journal.write_bytes(journal.read_bytes().replace(b"ARM", b"ARN", 1))
     assert doctor(site)[(None, "journals")]["level"] == "wrong"
+
+
+def test_a_run_that_waits_is_a_persons(make_site):
+    """`resume --all` leaves it alone, so it is not what is recommended."""
+    site = make_site([Release("1.0.0"), Release("1.1.0", behaviour="bad-health")],
+                     manifest={"rollback": {"automatic": False}})
+    site.start()
+    assert site.belay("update", SERVICE, "1.1.0", "--no-rehearsal").code == 8
+    found = doctor(site)[(None, "journals")]
+    assert found["level"] == "warning" and "1 of 1 runs wait for a person" in found["found"]
+    said = {one["code"]: one for one in json.loads(site.belay("diagnose", SERVICE, options=("--json",)).out)["found"]}
+    assert "belay accept 1" in said["run-waits"]["remedy"] and "run-open" not in said
+    assert site.belay("cancel", "1").code == 3

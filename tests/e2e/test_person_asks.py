@@ -1,5 +1,6 @@
 """What a person asks of a run that is under way: it is done, it survives the runner, and it costs no more than it must."""
 import json
+import pathlib
 import signal
 import time
 
@@ -199,6 +200,44 @@ def test_ctrl_c_at_any_moment_ends_at_one_version(make_site):
     assert 130 in ends
 
 
+def test_ctrl_c_before_the_runner_has_signed_its_journal(make_site):
+    """The command knows the run's number an instant before the journal names its runner."""
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    # Stopped at OWNER: the journal was made, PLAN written and synced; the lock and the first event follow.
+    child = site.belay_start("update", SERVICE, "1.1.0", env={"BELAY_FAULT": "runner:stop:3:/journal:5"})
+    wait_until(lambda: site.runs() and [kind for kind, _ in site.journal()] == ["PLAN"], 20, what="a run")
+    runner = next(p for p in site.processes() if p.command.endswith(" runner"))
+    wait_until(lambda: "(stopped)" in pathlib.Path(f"/proc/{runner.pid}/status").read_text(), what="a stopped runner")
+    time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    runner.kill(signal.SIGCONT)
+    out, err = child.communicate(timeout=40)
+    assert child.returncode == 130 and err.count("Ctrl-C") == 1, (out, err)
+    site.assert_whole(version="1.0.0")
+
+
+def test_what_contradicts_itself_is_wrong_usage(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    site.ok("update", SERVICE, "1.1.0")
+    for args in (("rollback", SERVICE, "--to", "1.0.0", "--run", "1"), ("resume", "--all", "--try-again"),
+                 ("logs", SERVICE, "-f", "--run", "1")):
+        assert site.belay(*args).code == 2, args
+    assert site.belay("logs", SERVICE, "-f", options=("--json",)).code == 2
+    assert site.version() == "1.1.0" and site.runs() == [1]
+
+
+def test_a_run_that_is_not_followed_is_named(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")], manifest=WATCH)
+    site.start()
+    site.ok("update", SERVICE, "1.1.0", "--no-wait")
+    assert json.loads(site.ok("resume", "--detach", options=("--json",)).out) == {"run": 1}
+    assert "run #1 goes on by itself" in site.ok("accept", "--detach").out
+    wait_until(lambda: end_of(site) == ("END", "succeeded"), 20, what="the end")
+
+
 def test_what_has_succeeded_is_not_cancelled(make_site):
     site = make_site([Release("1.0.0"), Release("1.1.0")])
     site.start()
@@ -206,3 +245,43 @@ def test_what_has_succeeded_is_not_cancelled(make_site):
     result = site.belay("cancel", "1")
     assert result.code == 6 and "belay rollback notes" in result.err
     site.assert_whole(version="1.1.0")
+
+
+def test_what_a_migration_wrote_that_failed(make_site):
+    script = "#!/bin/sh\necho one; echo two >&2; exit 3\n"
+    site = make_site([Release("1.0.0"), Release("1.1.0", files={"migrations/01_no.sh": script})], manifest={
+        "migrations": [{"scripts": {"files": "migrations/*.sh", "run_with": ["/bin/sh"]}}]})
+    site.start()
+    result = site.belay("update", SERVICE, "1.1.0", "--no-rehearsal")
+    assert result.code == 3 and "belay logs --run 1" in result.err, result
+    said = site.ok("logs", "--run", "1").out
+    assert "== migrate scripts:migrations/01_no.sh\none\n" in said and "two" in said
+    told = json.loads(site.ok("logs", "--run", "1", options=("--json",)).out)
+    assert told["run"] == 1 and told["output"][0]["step"] == "migrate"
+    assert "one\n" in told["output"][0]["text"]
+
+
+def test_verify_says_in_json_what_it_says_in_words(make_site):
+    """The checks pass, and it is another version that answers them."""
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    site.manifest["installed"] = {"command": ["echo", "0.9.0"]}
+    site.write_manifest()
+    good = site.belay("verify", SERVICE)
+    told = site.belay("verify", SERVICE, options=("--json",))
+    assert good.code == told.code == 1 and "says that it is version 0.9.0" in good.err, good
+    found = json.loads(told.out)
+    assert found["verdict"] == "pass" and "says that it is version 0.9.0" in found["error"]["message"]
+    assert "belay diagnose notes" in good.err
+
+
+def test_notes_that_cannot_be_read_are_not_written_over(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0")])
+    site.start()
+    site.ok("update", SERVICE, "1.1.0")
+    site.ok("note", "1", "first")
+    notes = site.state / "runs" / "1" / "notes"
+    with notes.open("a") as text:
+        text.write("x" * (9 * 1024 * 1024))
+    size = notes.stat().st_size
+    assert site.belay("note", "1", "second").code == 1 and notes.stat().st_size == size

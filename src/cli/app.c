@@ -41,14 +41,18 @@ static json_t *reasons_json(const Err *err, const ReasonList *reasons) {
         return reasons_take_err(&one, &copy) ? reasons_to_json(&one) : NULL;
 }
 
-static json_t *error_json(const Err *err, const ReasonList *reasons) {
+json_t *app_error_json(const Err *err) {
         json_t *error = json_object();
         js_set_str(error, "code", err_name(err->code));
         js_set_str(error, "message", err->message);
         js_set_str(error, "hint", err->hint);
         js_set_int(error, "exit", err_exit_status(err->code));
+        return error;
+}
+
+static json_t *error_json(const Err *err, const ReasonList *reasons) {
         json_t *object = json_object();
-        js_set(object, "error", error);
+        js_set(object, "error", app_error_json(err));
         json_t *array = reasons_json(err, reasons);
         if (array)
                 js_set(object, "reasons", array);

@@ -95,6 +95,8 @@ bool app_state(App *app, Err *err);
 int app_fail(App *app, Err *err);
 /* The same, with the reasons why not (an error that says no has at least itself as one). */
 int app_refuse(App *app, Err *err, const ReasonList *reasons);
+/* {"code", "message", "hint", "exit"}; new reference. */
+json_t *app_error_json(const Err *err);
 /* Wrong usage: prints and returns 2. */
 int app_usage(App *app, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Asks a question on the terminal; true for yes. With --yes: true. Without a terminal: ERR_USAGE (2). */

@@ -52,6 +52,7 @@ static bool find_newest(World *world, Err *err) {
         scoped(err_clear) Err why = {0};
         if (choose_target(world, NULL, RELEASES_ASK, &why))
                 return true;
+        release_done(&world->to);
         if (!releases_wanted(world->service) || why.code == ERR_CANCELLED ||
                 !world->source->resolve(&world->source_at, NULL, &world->from, &world->to, err)) {
                 if (!err->code)

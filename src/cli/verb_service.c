@@ -218,30 +218,30 @@ static void print_checks(const ChecksOutcome *outcome) {
                 table_print(&table, stdout);
 }
 
+/* That it is not well, or cannot be asked, is an answer: no. */
+static int exit_of(const Err *err) {
+        return err->code == ERR_ANSWER_NO || err->code == ERR_INCONCLUSIVE
+                       ? 1
+                       : err_exit_status(err->code);
+}
+
 /* The checks may all pass, and what answers them be another version: then the error says so. */
 static json_t *verified_json(const ChecksOutcome *outcome, const Err *err) {
         json_t *object = checks_outcome_to_json(outcome);
         if (err->code == ERR_NONE)
                 return object;
-        json_t *error = json_object();
-        js_set_str(error, "code", err_name(err->code));
-        js_set_str(error, "message", err->message);
-        js_set_str(error, "hint", err->hint);
-        js_set(object, "error", error);
+        js_set(object, "error", app_error_json(err));
+        js_set_int(js_get(object, "error"), "exit", exit_of(err));
         return object;
 }
 
-/* That it is not well, or cannot be asked, is an answer: no. */
-static int say_not_well(const World *world, const Err *err) {
+static void print_not_well(const World *world, const Err *err) {
         const char *name = world->service->name;
         fprintf(stderr, "belay: %s: %s\n", name, err->message);
         if (err->hint)
                 fprintf(stderr, "  %s\n", err->hint);
         else
                 fprintf(stderr, "  `belay diagnose %s` looks why.\n", name);
-        return err->code == ERR_ANSWER_NO || err->code == ERR_INCONCLUSIVE
-                       ? 1
-                       : err_exit_status(err->code);
 }
 
 int verb_verify(App *app) {
@@ -256,8 +256,10 @@ int verb_verify(App *app) {
         app_print_json(app, verified_json(&outcome, &err));
         if (!app->json)
                 print_checks(&outcome);
-        if (!good)
-                return say_not_well(&world, &err);
+        if (!good) {
+                print_not_well(&world, &err);
+                return exit_of(&err);
+        }
         if (!app->json)
                 printf("%s %s: %zu of %zu checks pass\n", world.service->name,
                         world.from.version ? world.from.version : "", outcome.n_results,

@@ -333,6 +333,20 @@ static bool paths_to_show(App *app, Strv *ret, Err *err) {
         return true;
 }
 
+/* A service that cannot be looked at is there all the same. */
+static int say_unknown(const char *path, Err *err, json_t *array) {
+        int status = err_exit_status(err->code);
+        json_t *object = json_object();
+        fprintf(stderr, "belay: %s\n", err->message);
+        if (err->hint)
+                fprintf(stderr, "  %s\n", err->hint);
+        js_set_str(object, "manifest", path);
+        js_set(object, "error", app_error_json(err));
+        json_array_append_new(array, object);
+        err_clear(err);
+        return status;
+}
+
 int verb_status(App *app) {
         scoped(err_clear) Err err = {0};
         scoped(strv_freep) Strv paths = NULL;
@@ -351,9 +365,7 @@ int verb_status(App *app) {
         for (size_t i = 0; paths && paths[i]; i++) {
                 scoped(row_done) Row row = {0};
                 if (!look_at(app, paths[i], &history, &row, &err)) {
-                        status = err_exit_status(err.code);
-                        fprintf(stderr, "belay: %s\n", err.message);
-                        err_clear(&err);
+                        status = say_unknown(paths[i], &err, array);
                         continue;
                 }
                 print_row(&row, &table);

@@ -482,9 +482,11 @@ static bool version_before_run(App *app, char **ret, Err *err) {
         }
         const char *version =
                 run.damaged ? NULL : js_str(js_get(run.state.plan, "from"), "version");
-        if (!version)
-                return err_fail(err, ERR_REFUSED, "run #%u does not say from which version it went",
+        if (!version) {
+                err_fail(err, ERR_REFUSED, "run #%u does not say from which version it went",
                         number);
+                return err_hint(err, "`belay rollback %s --to VERSION` names one.", name);
+        }
         *ret = str_copy(version);
         return true;
 }

@@ -318,7 +318,9 @@ static bool still_on_the_way(const Runner *runner, Err *err) {
                 return false;
         if (found && newest.number == before && path_rest(&newest))
                 return true;
-        return err_fail(err, ERR_REFUSED, "run #%u came in between", found ? newest.number : 0);
+        err_fail(err, ERR_REFUSED, "run #%u came in between", found ? newest.number : 0);
+        return err_hint(err, "`belay update %s` goes on from where it stands now.",
+                runner->world.service->name);
 }
 
 static bool prepare_new(Runner *runner, Err *err) {

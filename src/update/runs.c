@@ -72,6 +72,17 @@ static bool is_of(const Run *run, const char *service) {
         return !service || str_equal(run_service(run), service);
 }
 
+/* Known from its first record alone: the rest of the journals of others is not read. */
+static bool is_of_another(const State *state, unsigned number, const char *service) {
+        scoped(free_str) char *path = state_run_file(state, number, "journal");
+        Record plan = {0};
+        if (!service || !journal_read_plan(path, &plan, NULL))
+                return false;
+        bool other = !str_equal(js_str(plan.payload, "service"), service);
+        json_decref(plan.payload);
+        return other;
+}
+
 bool run_list(
         const State *state, const char *service, size_t most, Run **ret, size_t *ret_n, Err *err) {
         scoped(free_mem) unsigned *numbers = NULL;
@@ -83,7 +94,8 @@ bool run_list(
         while (n-- && count < most) {
                 Run run = {0};
                 /* A directory without a journal is a run that died before it had one: it did nothing. */
-                if (!run_load(state, numbers[n], &run, NULL))
+                if (is_of_another(state, numbers[n], service) ||
+                        !run_load(state, numbers[n], &run, NULL))
                         continue;
                 if (is_of(&run, service) && (run.damaged || run.state.plan))
                         PUSH(runs, count, run);

@@ -24,8 +24,10 @@ bool wait_until_ms(const World *world, int64_t *ret_ms, Err *err) {
                 return true;
         if (!times_look(world->service, now, &opening, err))
                 return false;
-        if (opening.opens_at == INT64_MAX)
-                return err_fail(err, ERR_REFUSED, "no window opens within two years");
+        if (opening.opens_at == INT64_MAX) {
+                err_fail(err, ERR_REFUSED, "no window opens within two years");
+                return err_hint(err, "Look at `windows` and `freeze` in the manifest.");
+        }
         *ret_ms = opening.open ? now : opening.opens_at * 1000;
         return true;
 }

@@ -94,3 +94,14 @@ def test_an_open_run_is_the_only_reason(make_site):
 
 def test_there_is_no_way_back_yet(site):
     assert [r["code"] for r in reasons_of(site, "rollback", SERVICE, code=6)] == ["no-version-before"]
+
+
+def test_a_service_that_cannot_be_looked_at_is_told_in_json_too(make_site):
+    site = make_site([Release("1.0.0")])
+    site.ok("add")
+    manifest = site.dir / "belay.yaml"
+    manifest.write_text("service: notes\nno: way\n")
+    result = site.belay("status", options=("--json",))
+    told = json.loads(result.out)
+    assert result.code == 2 and told[0]["manifest"] == str(manifest)
+    assert told[0]["error"]["exit"] == 2 and told[0]["error"]["message"] in result.err

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "manifest/value.h"
 #include "platform/file.h"
 #include "platform/overlay.h"
 #include "update/backups.h"

@@ -351,6 +351,31 @@ static void what_is_shared_later_is_in_earlier_releases(void **state) {
         assert_true(holds(w->work, "current/up/loads", "all of them\n"));
 }
 
+/* A version that brings a link on the way to what is shared does not make Belay write somewhere else. */
+static void shared_paths_behind_links_are_refused(void **state) {
+        World *w = *state;
+        scoped(free_str) char *elsewhere = path_join(w->dir, "elsewhere");
+        scoped(free_str) char *way = in_work(w, "way");
+        scoped(free_str) char *there = path_join(elsewhere, "data");
+        assert_true(dir_make(elsewhere, NULL));
+        assert_int_equal(symlink(elsewhere, way), 0);
+        GIT(w->work, "add", "way");
+        GIT(w->work, "commit", "--quiet", "-m", "A link");
+        scoped(free_str) char *head = git(w->work, "rev-parse", "HEAD", NULL);
+        GIT(w->work, "reset", "--quiet", "--hard", "v1.0.0");
+        put(w->work, "shared/way/data", "mine\n");
+        strv_add(&w->service.git.shared, "way/data");
+        scoped(release_done)
+                Release to = {str_copy("v3.0.0"), str_copy("3.0.0"), str_copy(str_trim(head))};
+        scoped(err_clear) Err err = {0};
+        const SourceBuild how = {.values = {.version = to.version}};
+        must(w->source->fetch(&w->at, &to, &err), &err);
+        assert_false(w->source->build(&w->at, &to, &how, &err));
+        assert_int_equal(err.code, ERR_REFUSED);
+        assert_non_null(strstr(err.message, "leads through a link"));
+        assert_false(file_exists(there));
+}
+
 static void a_link_that_leads_elsewhere_is_drift(void **state) {
         World *w = *state;
         scoped(release_done) Release two = resolve(w, "1.1.0");
@@ -417,6 +442,7 @@ int main(void) {
                 RELEASES(worktrees_of_others_stay),
                 RELEASES(a_half_made_release_is_made_anew),
                 RELEASES(what_is_shared_later_is_in_earlier_releases),
+                RELEASES(shared_paths_behind_links_are_refused),
                 RELEASES(a_link_that_leads_elsewhere_is_drift),
                 RELEASES(a_moved_directory_says_how_it_is_mended),
                 RELEASES(releases_need_their_place),

@@ -111,9 +111,20 @@ static char *link_target(const char *shared) {
         return str_take(&text);
 }
 
+/* A version may bring a link where a directory is expected: what is written below it would lie somewhere else. */
+static bool refuse_link(const char *path, Err *err) {
+        scoped(free_str) char *above = path_dirname(path);
+        while (!file_exists(above))
+                str_replace_owned(&above, path_dirname(above));
+        scoped(free_str) char *real = file_real(above);
+        return str_equal(real, above) ||
+               err_fail(err, ERR_REFUSED, "the way to '%s', which is shared, leads through a link",
+                       path);
+}
+
 static bool link_one(const Repo *repo, const char *path, const char *target, Err *err) {
         scoped(free_str) char *above = path_dirname(path);
-        if (!dir_make_open(repo, above, err))
+        if (!refuse_link(path, err) || !dir_make_open(repo, above, err))
                 return false;
         repo_become(repo);
         bool ok = link_write_durable(path, target, err);

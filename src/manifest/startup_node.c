@@ -29,17 +29,18 @@ static void use_npm(Startup *ret, const char *script) {
         strv_add(&ret->command, script);
 }
 
-/* Programs that only start another one: reloaders, and those that set variables. */
-static void peel(Startup *ret) {
+/* Programs that only start another one: reloaders, and those that set variables. False: they start none. */
+static bool peel(Startup *ret) {
         Strv words = ret->command;
         if (words[1] && strcmp(words[0], "cross-env") == 0) {
                 scoped(free_str) char *rest = strv_join(words + 1, " ");
                 strv_free(TAKE(ret->command));
-                (void)startup_line(rest, ret);
+                return startup_line(rest, ret);
         } else if (words[1] && words[1][0] != '-' && strcmp(words[0], "nodemon") == 0 &&
                    (str_ends(words[1], "js"))) {
                 str_replace_owned(&words[0], str_copy("node"));
         }
+        return true;
 }
 
 /* npm finds programs of packages in node_modules/.bin; started without npm they are named by that. */
@@ -106,7 +107,8 @@ static bool script_take(
         if (!line || !startup_line(line, ret))
                 return false;
         ret->why = str_format("package.json, script '%s'", name);
-        peel(ret);
+        if (!peel(ret))
+                return false;
         const char *missing = missing_path(directory, ret->command);
         if (!missing)
                 missing = missing_manager(directory, line);

@@ -218,6 +218,10 @@ static const Case cases[] = {
                 "./bin/start.sh", NULL},
         {"several programs", {{"tool", "#!x\n", 0755}, {"other", "#!x\n", 0755}}, NULL,
                 "2 executable files"},
+        {"a script that starts nothing",
+                {{"package.json", "{\"scripts\":{\"start\":\"cross-env A=1\"}}", 0644},
+                        {"shopd", ELF, 0755}},
+                "./shopd", NULL},
         {"not UTF-8", {{"Procfile", "web: ./\xff\n", 0644}}, NULL, NULL},
 };
 

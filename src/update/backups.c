@@ -238,6 +238,11 @@ bool backups_prune(const World *world, bool dry_run, Strv *ret_names, Err *err) 
                 strv_add(&pinned, installed.previous_backup);
         if (backups_run_id(world))
                 strv_add(&pinned, backups_run_id(world));
+        /* What this run has replaced, and says that it keeps: however far the clock was set meanwhile. */
+        if (world->run) {
+                strv_addf(&pinned, "salvage-%s", world->run_text);
+                strv_addf(&pinned, "salvage-%s-data", world->run_text);
+        }
         const RetentionPolicy policy = {
                 .last = service->backup.keep_last,
                 .days = service->backup.keep_days,

@@ -1,7 +1,9 @@
 """What the manifest says of going back: whether it happens by itself, and what the old version can read."""
+import json
+
 import pytest
 
-from belaytest import Release
+from belaytest import Release, wait_until
 
 
 @pytest.fixture
@@ -87,3 +89,24 @@ def test_what_the_old_version_can_read_stays(make_site, compatible):
         writer.wait_for(5)
     assert (site.salvaged_databases() == []) == compatible
     site.assert_whole(writer, version="1.0.0", undone=["1.1.0"])
+
+
+def test_a_clock_set_forward_does_not_take_what_this_run_has_kept(make_site):
+    """A machine without a clock of its own has the time of its last shutdown until the network says better: what a
+    restore replaced a second ago may look months old when the run prunes."""
+    site = make_site([Release("1.0.0"), Release("1.1.0")], manifest={"monitor": {"for": "1s", "every": "50ms"}})
+    site.start()
+    with site.writer() as writer:
+        writer.wait_for(5)
+        site.ok("update", "notes", "v1.1.0")
+        writer.wait_for(5)
+        child = site.belay_start("rollback", "notes", "--restore")
+        kept = wait_until(lambda: list(site.state.glob("backups/notes/salvage-*/MANIFEST.json")), 20, what="salvage")[0]
+        said = json.loads(kept.read_text())
+        said["taken_ms"] -= 60 * 24 * 3600 * 1000
+        kept.write_text(json.dumps(said))
+        out, err = child.communicate(timeout=60)
+    assert child.returncode == 0 and site.journal()[-1][0] == "END", (out, err)
+    assert kept.exists() and set(writer.acknowledged) <= site.rows_live() | site.rows_in_salvage()
+    # It was a wrong time only for that run; as old as it says it is, it goes.
+    assert "salvage-2-data" in site.ok("backup", "prune", "notes").out and not kept.exists()

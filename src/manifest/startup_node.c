@@ -59,7 +59,9 @@ static bool resolve_program(const char *directory, Strv command) {
 static const char *missing_path(const char *directory, char *const *command) {
         static const char *const endings[] = {
                 "", ".js", ".mjs", ".cjs", ".ts", "/index.js", "/index.ts"};
-        for (char *const *word = command + 1; *word; word++) {
+        /* A line for a shell is one word, and may make what it then starts. */
+        bool shell = strcmp(command[0], "sh") == 0;
+        for (char *const *word = command + 1; *word && !shell; word++) {
                 bool path = strchr(*word, '/') && (*word)[0] != '-' && (*word)[0] != '/' &&
                             !strstr(*word, "://") && !strchr(*word, '$') && !strchr(*word, '=');
                 bool there = false;

@@ -8,7 +8,13 @@
 #include "manifest/value.h"
 #include "update/init.h"
 
-enum { ANSWER_WITHIN_MS = 3000, DEPTH_MAX = 3, SILENT_MAX = 2 };
+enum {
+        ANSWER_WITHIN_MS = 3000,
+        DEPTH_MAX = 3,
+        SILENT_MAX = 2,
+        REDIRECTS_MAX = 3,
+        PATH_MAX_BYTES = 200
+};
 
 static const char *const paths[] = {"/health", "/healthz", "/api/health", "/ready", "/readyz",
         "/livez", "/v1/health", "/api/v1/health", "/health/live", "/_health", "/-/health",
@@ -86,6 +92,7 @@ static char *version_path(const json_t *value, const char *above, unsigned depth
 
 typedef struct Answer {
         const char *path;
+        char *led_to; /* where it sent us, and was answered 200; or NULL */
         unsigned status;
         char *json; /* where the version stands, or NULL */
         bool tag;
@@ -93,6 +100,7 @@ typedef struct Answer {
 } Answer;
 
 static void answer_done(Answer *answer) {
+        free(answer->led_to);
         free(answer->json);
         free(answer->other_version);
         *answer = (Answer){0};
@@ -109,6 +117,34 @@ static void read_version(const HttpAnswer *answer, const Release *installed, Ans
         if (!ret->json && said && version_parse(said, &version))
                 ret->other_version = str_copy(said);
         version_done(&version);
+}
+
+/* A redirect within the service, without its query: that is of one visit. Owned; NULL: it leads elsewhere. */
+static char *place_of_redirect(const Asking *asking, const HttpAnswer *answer) {
+        const char *to = http_answer_header(answer, "Location");
+        scoped(free_str) char *own = str_format("http://%s:%u/", asking->host, asking->port);
+        if (!to || answer->status / 100 != 3)
+                return NULL;
+        if (str_starts(to, own))
+                to += strlen(own) - 1;
+        scoped(free_str) char *path = str_copy_n(to, strcspn(to, "?#"));
+        bool good = path[0] == '/' && path[1] != '/' && strlen(path) <= PATH_MAX_BYTES &&
+                    draft_text_ok(path) && !strstr(path, "${");
+        return good ? TAKE(path) : NULL;
+}
+
+/* The page that "/" leads to is worth more than the redirect: the program has made it. Owned; NULL: none. */
+static char *follow(Asking *asking, const HttpAnswer *first) {
+        scoped(free_str) char *path = place_of_redirect(asking, first);
+        for (int i = 0; path && i < REDIRECTS_MAX; i++) {
+                scoped(http_answer_done) HttpAnswer answer = {0};
+                if (!ask(asking, path, &answer))
+                        return NULL;
+                if (answer.status == 200)
+                        return TAKE(path);
+                str_replace_owned(&path, place_of_redirect(asking, &answer));
+        }
+        return NULL;
 }
 
 /* The version in the answer is worth most; else the first path that was made for the question; "/" at last. */
@@ -130,6 +166,9 @@ static void ask_all(Asking *asking, const Init *init, Answer *best) {
                         continue;
                 scoped(answer_done) Answer found = {.path = paths[i], .status = answer.status};
                 read_version(&answer, &init->installed, &found);
+                found.led_to = root ? follow(asking, &answer) : NULL;
+                if (found.led_to)
+                        found.status = 200;
                 if (!is_better(&found, best))
                         continue;
                 answer_done(best);
@@ -147,14 +186,15 @@ static void use_tcp(Draft *draft, const char *host, const char *why) {
 
 static void use_answer(Init *init, const Asking *asking, const Answer *answer) {
         Draft *draft = &init->draft;
-        draft->check_url = str_format("http://%s:${port}%s", asking->host, answer->path);
+        draft->check_url = str_format("http://%s:${port}%s", asking->host,
+                answer->led_to ? answer->led_to : answer->path);
         draft->check_status = answer->status;
         if (!answer->json) {
                 draft->check_why =
-                        str_format("Asked now, it answered %u. No version in the answer: "
+                        str_format("Asked now, %sit answered %u. No version in the answer: "
                                    "that the new one answers, and not the old, is known by "
                                    "its process alone.",
-                                answer->status);
+                                answer->led_to ? "/ led there and " : "", answer->status);
         } else {
                 draft->check_json = str_copy(answer->json);
                 draft->check_value = str_copy(answer->tag ? "${tag}" : "${version}");

@@ -131,8 +131,11 @@ static void take_command(Init *init, const Startup *start) {
         if (!known) {
                 strv_addf(&draft->notes,
                         "Process %d serves from here, but its command line does not say how it was "
-                        "started. It cannot be taken over: stop it before `belay start`.",
-                        pid);
+                        "started. It cannot be taken over: stop it before `belay start`.%s",
+                        pid,
+                        draft->command ? " The command in here is what the files say: compare it "
+                                         "with how you start it, the arguments count, too."
+                                       : "");
                 return;
         }
         strv_free(draft->command);
@@ -140,9 +143,10 @@ static void take_command(Init *init, const Startup *start) {
         (void)startup_name_port(draft->command, draft->port);
         init->manifest_command = is_it(init, draft->command);
         str_replace_owned(&draft->command_why,
-                start->why ? str_format("As it runs now (pid %d). %s says it otherwise.", pid,
-                                     start->why)
-                           : str_format("As it runs now (pid %d).", pid));
+                start->why && !start->by_mode
+                        ? str_format(
+                                  "As it runs now (pid %d). %s says it otherwise.", pid, start->why)
+                        : str_format("As it runs now (pid %d).", pid));
 }
 
 /* -- settings --------------------------------------------------------------------------------- */

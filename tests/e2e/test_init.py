@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from belaytest import BELAY, git
+from belaytest import BELAY, git, wait_until
 from projects import SERVER
 
 # Each: the files; the command and its reason that are expected in the manifest.
@@ -129,6 +129,29 @@ def test_a_compiled_server_that_works_elsewhere_is_taken_over_and_updated(make_p
     project.belay("--yes", "update", "shopd", "1.1.0", "--no-wait", "--no-rehearsal")
     assert hand.wait(timeout=10) is not None
     assert project.version() == "1.1.0"
+
+
+@pytest.mark.parametrize("to, url, status", [
+    ("/sign/in?return=%%2F", "/sign/in", None),      # what it leads to in the end, without what is of one visit
+    ("http://127.0.0.1:%(port)d/in/", "/in/", None),
+    ("https://other.example.com/in", "/", 302), ("//other/in", "/", 302), ("/moved", "/", 302),
+])
+def test_the_page_that_the_first_one_leads_to_is_asked(make_project, to, url, status):
+    project = make_project({"srv.py": SERVER.replace("known = self.path", f'''
+        if self.path in ("/", "/moved", "/sign"):
+            self.send_response(302)
+            self.send_header("Location", {{"/": "{to}", "/moved": "/sign"}}.get(self.path, "/moved"))
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        known = self.path.startswith(("/in/", "/sign/in")) or self.path'''.lstrip()).replace("/healthz", "/never")})
+    project.run("python3", "srv.py", PORT=str(project.port))
+    wait_until(lambda: project.answer(path="/in/"), what="an answer of what was started by hand")
+    project.belay("init")
+    wanted = {"url": "http://127.0.0.1:${port}" + url, **({"status": status} if status else {})}
+    (check,) = project.manifest()["checks"]
+    assert {key: check["http"].get(key) for key in ("url", "status")} == {"status": None, **wanted}
+    project.belay("add")
+    assert "not restarted" in project.belay("start", "shop").stdout
 
 
 def test_a_script_that_left_its_directory_is_known_by_the_shell_that_started_it(make_project):

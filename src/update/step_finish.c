@@ -196,8 +196,9 @@ bool clean_source(const World *world, bool with_target, Err *err) {
         scoped(installed_done) Installed installed = {0};
         const char *keep[3];
         size_t n = 0;
-        if (!installed_load(world->state, world->service->name, &installed, err))
-                return err_context(err, "not knowing what `belay rollback` would go to");
+        /* Without knowing what that is nothing is removed; a way back does not stop for it. */
+        if (!installed_load(world->state, world->service->name, &installed, NULL))
+                return true;
         keep_reference(keep, &n, world->from.reference);
         keep_reference(keep, &n, with_target ? world->to.reference : NULL);
         keep_reference(keep, &n, installed.previous.reference);

@@ -285,3 +285,12 @@ def test_notes_that_cannot_be_read_are_not_written_over(make_site):
         text.write("x" * (9 * 1024 * 1024))
     size = notes.stat().st_size
     assert site.belay("note", "1", "second").code == 1 and notes.stat().st_size == size
+
+
+def test_a_damaged_record_of_versions_does_not_stop_the_way_back(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0"), Release("1.2.0", behaviour="bad-health")])
+    site.start()
+    site.ok("update", SERVICE, "1.1.0")
+    (site.state / "services" / SERVICE / "installed.json").write_text("{broken")
+    result = site.belay("update", SERVICE, "1.2.0")
+    assert result.code == 3 and site.version() == "1.1.0", result

@@ -185,8 +185,8 @@ void progress_tick(Progress *progress) {
         progress->last_ms = now;
         progress->event_ms = 0;
         scoped(free_str) char *since = duration_text(now - progress->began_ms);
-        scoped(free_str) char *line = str_format(
-                "%s since %s %s", progress->now, since, progress->detail ? progress->detail : "");
+        scoped(free_str) char *line = str_format("%s since %s%s%s", progress->now, since,
+                progress->detail ? ", " : "", progress->detail ? progress->detail : "");
         say(progress, PLAIN, "…", line);
 }
 

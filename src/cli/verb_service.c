@@ -108,8 +108,8 @@ static void print_adopted(const World *world, const Adopted *adopted) {
         printf("%s %s runs (pid %d): taken over as it is, not restarted\n", world->service->name,
                 world->from.version ? world->from.version : "", (int)adopted->main.pid);
         if (adopted->migrations)
-                printf("  %zu migrations of this version are noted as done.\n",
-                        adopted->migrations);
+                printf("  %zu migration%s noted as done.\n", adopted->migrations,
+                        adopted->migrations == 1 ? " of this version is" : "s of this version are");
         if (adopted->output)
                 printf("  Its output stays in %s; from its next start on: belay logs %s\n",
                         adopted->output, world->service->name);

@@ -158,6 +158,17 @@ static void add_needs_person(
                         name, run->run, run->run, run->run);
 }
 
+/* A night's update that did not come about is otherwise one word in a table. */
+static void add_failure(Row *row, const char *name, const Summary *run) {
+        bool failed = run->end == RUN_ROLLED_BACK || run->end == RUN_ABORTED;
+        if (!failed || run->cancelled || !run->failed_step)
+                return;
+        js_set_str(js_get(row->object, "last_run"), "failed_step", run->failed_step);
+        js_set_str(js_get(row->object, "last_run"), "cause", run->cause);
+        strv_addf(&row->lines, "%s: run #%u to %s failed at '%s': `belay report %u` says why", name,
+                run->run, run->to ? run->to : "?", run->failed_step, run->run);
+}
+
 static bool is_driven(const World *world, const Summary *run) {
         scoped(run_done) Run open = {0};
         return run_load(world->state, run->run, &open, NULL) && run_owner_alive(&open);
@@ -180,6 +191,7 @@ static void add_last_run(
         js_set_int(object, "at", when);
         js_set(row->object, "last_run", object);
         add_needs_person(row, world->service->name, &run, now);
+        add_failure(row, world->service->name, &run);
         if (run.damaged || (run.end != RUN_OPEN && !run.left_to) || is_driven(world, &run))
                 return;
         if (run.left_to)
@@ -261,7 +273,12 @@ static void add_boot(Row *row, const World *world, const RuntimeStatus *now) {
                 scoped(free_str) char *ago = ago_text(note.at_ms, clock_wall_ms());
                 strv_addf(&row->lines, "%s: at boot, %s: %s", name, ago, note.did);
         }
-        if (!enabled && !now->running && now->wanted_running && !now->restart_pending && !note.did)
+        bool nobody = !now->running && now->wanted_running && !now->restart_pending;
+        if (nobody && !now->keeper_present && str_equal(now->main.boot_id, clock_boot_id()))
+                strv_addf(&row->lines,
+                        "%s: it ended, and so did its keeper: `belay start %s` starts both", name,
+                        name);
+        else if (!enabled && nobody && !note.did)
                 strv_addf(&row->lines,
                         "%s: is not started at boot: `belay start %s`, and `belay enable %s` for "
                         "the next time",

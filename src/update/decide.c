@@ -9,7 +9,6 @@
 #include "base/own.h"
 #include "model/redact.h"
 #include "update/backups.h"
-#include "update/log_tail.h"
 #include "update/release_needs.h"
 #include "update/steps.h"
 
@@ -145,13 +144,13 @@ static bool decide_before_verify(const World *world, const RunState *run, json_t
 
 enum { LOG_LINES = 20, LOG_BYTES = 64 * 1024 };
 
-/* What the new version said last, for the report: after the undo its log goes on with the old one's lines. */
-/* Its last lines since it was started: what earlier versions said is not its fault. */
+/* What the new version said last, for the report: after the undo its log goes on with the old one's lines. Its last lines since it was started: what earlier versions said is not its fault. */
 static char *said_since_start(const World *world, const Looking *looking) {
         const json_t *start = world_facts(world, "start");
         LogPlace place = {0};
+        /* It was not come to: what is in the log, others said. */
         if (!start)
-                return log_tail(looking->log_path, LOG_LINES);
+                return str_copy("");
         log_place_from_json(js_get(start, "log_place"), &place);
         scoped(str_done) Str text = {0};
         char bytes[4096];

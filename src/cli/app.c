@@ -68,6 +68,9 @@ static void make_printable(char **text) {
 int app_fail(App *app, Err *err) { return app_refuse(app, err, NULL); }
 
 int app_refuse(App *app, Err *err, const ReasonList *reasons) {
+        if (err->code == ERR_NO_SPACE && !err->hint)
+                err_hint(err, "Make room on that disk, then type it again; `belay backup prune` "
+                              "removes backups that are not to be kept.");
         make_printable(&err->message);
         make_printable(&err->hint);
         int status = err_exit_status(err->code);

@@ -123,10 +123,16 @@ static void offer_runs(const Line *line) {
         }
 }
 
-static void offer_keys(const Line *line, const json_t *object) {
+/* Who begins with a number means it without the v: a VERSION is taken with or without. */
+static void offer_version(const Line *line, const char *tag, const char *what) {
+        bool bare = line->at[0] >= '0' && line->at[0] <= '9' && tag[0] == 'v';
+        offer(line, bare ? tag + 1 : tag, what);
+}
+
+static void offer_tags(const Line *line, const json_t *object) {
         const char *key = NULL;
         json_t *value = NULL;
-        json_object_foreach((json_t *)(uintptr_t)object, key, value) offer(line, key, NULL);
+        json_object_foreach((json_t *)(uintptr_t)object, key, value) offer_version(line, key, NULL);
 }
 
 /* Those that Belay has met; asking a remote is for `belay check`. */
@@ -135,12 +141,12 @@ static void offer_versions(const Line *line) {
                 return;
         scoped(js_freep) json_t *tags =
                 state_load(&line->app->state, line->service, "tags.json", NULL);
-        offer_keys(line, js_get(tags, "tags"));
+        offer_tags(line, js_get(tags, "tags"));
         scoped(js_freep) json_t *newest =
                 state_load(&line->app->state, line->service, OFFERS_FILE, NULL);
         const char *tag = js_str(newest, "tag");
         if (tag && !js_get(js_get(tags, "tags"), tag))
-                offer(line, tag, "newest");
+                offer_version(line, tag, "newest");
 }
 
 static char *store_of(const Line *line) {

@@ -144,8 +144,11 @@ static void add_open_run(Row *row, const char *name, const Summary *run, const R
                         name, n, now->resumed, n, n);
         else
                 strv_addf(&row->lines,
-                        "%s: run #%u is open: `belay resume %u` or `belay cancel %u`", name, n, n,
-                        n);
+                        "%s: run #%u is open: %s`belay resume %u` or `belay cancel %u`", name, n,
+                        now->keeper_present && now->guarded_run == n
+                                ? "its keeper goes on with it by itself in a moment; or "
+                                : "",
+                        n, n);
 }
 
 static void add_needs_person(

@@ -70,6 +70,7 @@ def test_each_shell_offers_the_same(site, ask):
     assert ask(site, ["belay", "backup", "pr"]) == ["prune"]
     assert ask(site, ["belay", "update", ""]) == [SERVICE]
     assert ask(site, ["belay", "update", SERVICE, "v1"]) == ["v1.0.0", "v1.1.0"]
+    assert ask(site, ["belay", "update", SERVICE, "1"]) == ["1.0.0", "1.1.0"]
     assert ask(site, ["belay", "update", SERVICE, "--no-b"]) == ["--no-backup"]
     assert ask(site, ["belay", "--json", "show", ""]) == ["1"]
     assert ask(site, ["belay", "report", "1", "--format", "j"]) == ["json"]

@@ -110,14 +110,35 @@ static bool take_global(App *app, int option, const char *value) {
         }
 }
 
+/* The word that getopt has just read as an option; a value of its own stands behind it. */
+static const char *word_read(char **argv) {
+        return optarg && optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1];
+}
+
+/* getopt takes "--all" for "--allow-downgrade" where nothing else begins so. What a script has in short
+ * would mean something else in a later version, so only what is written in full is an option. */
+static bool is_abbreviated(const char *word, const struct option *found) {
+        return str_starts(word, "--") && strcspn(word + 2, "=") != strlen(found->name);
+}
+
+static bool refuse_abbreviation(App *app, const char *word, const struct option *found) {
+        (void)app_usage(app, "'%.*s' is no option; if '--%s' is meant, write it in full",
+                (int)strcspn(word, "="), word, found->name);
+        return false;
+}
+
 int options_parse_global(App *app, int argc, char **argv) {
         struct option table[COUNT_OF(global_options) + 1] = {0};
         memcpy(table, global_options, sizeof(global_options));
         static char help[] = "help", version[] = "version";
-        int option;
+        int option, index = -1;
         optind = 0;
         opterr = 0;
-        while ((option = getopt_long(argc, argv, "+:f:qvyhV", table, NULL)) != -1) {
+        for (; (option = getopt_long(argc, argv, "+:f:qvyhV", table, &index)) != -1; index = -1) {
+                if (index >= 0 && is_abbreviated(word_read(argv), &table[index])) {
+                        (void)refuse_abbreviation(app, word_read(argv), &table[index]);
+                        return -1;
+                }
                 if (option == GLOBAL_HELP || option == 'h' || option == GLOBAL_VERSION ||
                         option == 'V') {
                         argv[argc - 1] = option == GLOBAL_HELP || option == 'h' ? help : version;
@@ -183,10 +204,12 @@ bool options_parse(App *app, const Verb *verb, int argc, char **argv) {
         struct option table[OPT_COUNT + COUNT_OF(global_options) + 1] = {0};
         scoped(str_done) Str letters = {0};
         build_tables(verb, table, &letters);
-        int option;
+        int option, index = -1;
         optind = 0;
         opterr = 0;
-        while ((option = getopt_long(argc, argv, letters.text, table, NULL)) != -1) {
+        for (; (option = getopt_long(argc, argv, letters.text, table, &index)) != -1; index = -1) {
+                if (index >= 0 && is_abbreviated(word_read(argv), &table[index]))
+                        return refuse_abbreviation(app, word_read(argv), &table[index]);
                 option = option_of_letter(verb, option);
                 if (option == GLOBAL_HELP || option == 'h') {
                         options_print_help(verb, stdout);

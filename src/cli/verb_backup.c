@@ -205,6 +205,8 @@ static int restore_beside(App *app, const World *world, const BackupInfo *info) 
         RestoreRequest request = backups_restore_request(
                 world, info->salvage ? info->name : info->id, app->opt[OPT_ONLY], "to");
         scoped(free_str) char *real = file_real(dir);
+        if (!file_name_check(dir, ERR_USAGE, &err))
+                return app_fail(app, &err);
         if (!real || !restore_to(&request, real, &err)) {
                 if (!real)
                         err_fail(&err, ERR_USAGE,

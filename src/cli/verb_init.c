@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "cli/table.h"
+#include "model/redact.h"
 #include "update/init.h"
 
 static json_t *running_to_json(const Init *init) {
@@ -39,7 +40,8 @@ static void print_guesses(const Init *init) {
         size_t i;
         json_t *reason;
         json_array_foreach(reasons, i, reason) {
-                scoped(free_str) char *value = str_printable(js_str(reason, "value"), false);
+                scoped(free_str) char *safe = redact(js_str(reason, "value"), NULL);
+                scoped(free_str) char *value = str_printable(safe, false);
                 table_add_owned(&table, str_format("  %s", js_str(reason, "key")));
                 table_add(&table, value);
         }

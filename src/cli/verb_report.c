@@ -100,6 +100,9 @@ int verb_report(App *app) {
         if (!read_format(app, &format))
                 return app_usage(
                         app, "--format takes md, html or json, not '%.40s'", app->opt[OPT_FORMAT]);
+        if (app->json && format != FORMAT_JSON)
+                return app_usage(app, "--json and '--format %s' contradict each other",
+                        app->opt[OPT_FORMAT]);
         if (app->opt[OPT_SINCE])
                 return report_statistics(app, format);
         if (!app->n_args)

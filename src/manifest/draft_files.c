@@ -52,10 +52,12 @@ static void read_entries(Draft *draft, const char *file, const EnvFile *settings
 void draft_look_env(Draft *draft, const char *directory, const char *base) {
         static const char *const examples[] = {
                 ".env.example", ".env.sample", "env.example", ".env.dist", NULL};
-        scoped(free_str) char *text = startup_text(directory, ".env");
+        scoped(free_str) char *path = path_join(directory, ".env");
+        scoped(free_str) char *text = NULL;
         scoped(envfile_done) EnvFile settings = {0};
         scoped(err_clear) Err err = {0};
         const char *example = startup_first(directory, examples);
+        (void)startup_read(path, &text); /* often a link to where the secrets of the machine are */
         if (!text && example)
                 strv_addf(&draft->notes,
                         "There is %s, but no .env: if the service reads one, copy and fill it in, "

@@ -9,6 +9,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "manifest/value.h"
+#include "model/redact.h"
 
 enum {
         SHOWN = 10,     /* findings printed */
@@ -159,7 +160,8 @@ static void quote(const Findings *findings, const Finding *finding, Str *out) {
 }
 
 static void finding_print(const Findings *findings, const Finding *finding, Str *out) {
-        scoped(free_str) char *what = str_printable(finding->what, false);
+        scoped(free_str) char *safe = redact(finding->what, NULL);
+        scoped(free_str) char *what = str_printable(safe, false);
         if (finding->at.line == 0) {
                 str_addf(out, "%s: %s", findings->path, what);
         } else {

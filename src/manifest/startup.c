@@ -45,18 +45,42 @@ bool startup_has(const char *directory, const char *name) {
         return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-char *startup_text(const char *directory, const char *name) {
-        scoped(free_str) char *path = path_join(directory, name);
-        char *text = NULL;
-        if (!startup_has(directory, name) || !file_read_if(path, TEXT_MAX, &text, NULL, NULL))
-                return NULL;
-        return text;
+/* The checkout that the directory is in; without one the directory itself. Owned; NULL: it is gone. */
+static char *project_of(const char *directory) {
+        scoped(free_str) char *real = file_real(directory);
+        scoped(free_str) char *at = real ? str_copy(real) : NULL;
+        while (at && strcmp(at, "/") != 0) {
+                scoped(free_str) char *git = path_join(at, ".git");
+                if (file_exists(git))
+                        return TAKE(at);
+                str_replace_owned(&at, path_dirname(at));
+        }
+        return TAKE(real);
+}
+
+/* What a link of the project leads to elsewhere may be nobody's to read but root's, and is not the project. */
+static bool is_of_project(const char *directory, const char *path) {
+        scoped(free_str) char *project = project_of(directory);
+        scoped(free_str) char *real = file_real(path);
+        size_t n = project ? strlen(project) : 0;
+        return project && real && strncmp(real, project, n) == 0 && real[n] == '/';
 }
 
 bool startup_read(const char *path, char **ret) {
-        scoped(free_str) char *directory = path_dirname(path);
-        *ret = startup_text(directory, path_basename(path));
-        return *ret != NULL;
+        static const char byte_order_mark[] = "\xef\xbb\xbf";
+        scoped(free_str) char *text = NULL;
+        struct stat st;
+        if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
+                !file_read_if(path, TEXT_MAX, &text, NULL, NULL) || !text)
+                return false;
+        *ret = str_copy(text + (str_starts(text, byte_order_mark) ? strlen(byte_order_mark) : 0));
+        return true;
+}
+
+char *startup_text(const char *directory, const char *name) {
+        scoped(free_str) char *path = path_join(directory, name);
+        char *text = NULL;
+        return is_of_project(directory, path) && startup_read(path, &text) ? text : NULL;
 }
 
 const char *startup_first(const char *directory, const char *const *names) {

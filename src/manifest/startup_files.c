@@ -209,7 +209,9 @@ static bool is_helper(const char *name) {
         for (size_t i = 0; i < COUNT_OF(parts); i++)
                 if (strstr(name, parts[i]))
                         return true;
-        return name[0] == '.' || str_ends(name, ".so") || strstr(name, ".so.");
+        /* "${…}" would be put in, and a name that is no text cannot be written down. */
+        return name[0] == '.' || str_ends(name, ".so") || strstr(name, ".so.") ||
+               strstr(name, "${") || !str_is_printable(name);
 }
 
 static void close_dir(DIR **dir) {

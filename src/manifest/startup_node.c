@@ -10,8 +10,9 @@
 static json_t *package_read(const char *directory, Startup *ret) {
         scoped(free_str) char *text = startup_text(directory, "package.json");
         json_t *package = text ? js_parse(text, strlen(text), "package.json", NULL) : NULL;
-        if (text && !package)
-                strv_add(&ret->notes, "package.json is no JSON that can be read.");
+        static const char unread[] = "package.json is no JSON that can be read.";
+        if (text && !package && !strv_contains(ret->notes, unread))
+                strv_add(&ret->notes, unread);
         return package;
 }
 

@@ -12,7 +12,8 @@ StartupFinder startup_python;                             /* startup_python.c */
 StartupFinder startup_procfile, startup_dockerfile;       /* startup_files.c */
 StartupFinder startup_makefile, startup_executable;       /* startup_files.c */
 
-/* A regular file's text, at most 256 KiB; NULL: absent, larger, or not to be read. Owned. */
+/* A regular file's text, at most 256 KiB; NULL: absent, larger, not to be read, or a link that leads out
+ * of the project. Owned. */
 char *startup_text(const char *directory, const char *name);
 bool startup_has(const char *directory, const char *name); /* a regular file, links followed */
 /* The name of the first of `names` (NULL-terminated) that is there; borrowed from `names`. */

@@ -318,8 +318,8 @@ static void take_name(Init *init) {
         }
         if (!draft->service) {
                 draft->service = str_copy("service");
-                draft->service_why =
-                        str_copy("The directory's name has no letter that one could take.");
+                str_replace_owned(&draft->service_why,
+                        str_copy("The directory's name has no letter that one could take."));
         }
         scoped(free_str) char *other = NULL;
         if (!registry_find(draft->service, &other, NULL) || strcmp(other, init->path) == 0)

@@ -320,6 +320,12 @@ static json_t *step_json(const StepRecord *step) {
         return object;
 }
 
+/* A run that died before its PLAN was written has none. */
+static void set_shared(json_t *object, const char *key, json_t *value) {
+        if (value)
+                js_set(object, key, json_incref(value));
+}
+
 json_t *report_json(const State *state, const Run *run) {
         json_t *object = json_object();
         js_set_int(object, "run", run->number);
@@ -334,8 +340,8 @@ json_t *report_json(const State *state, const Run *run) {
                 return object;
         js_set_str(object, "service", run_service(run));
         js_set_str(object, "kind", run_kind(run));
-        js_set(object, "from", json_incref(js_get(run->state.plan, "from")));
-        js_set(object, "to", json_incref(js_get(run->state.plan, "to")));
+        set_shared(object, "from", js_get(run->state.plan, "from"));
+        set_shared(object, "to", js_get(run->state.plan, "to"));
         js_set_int(object, "began", run->state.began_ms);
         if (run->state.ended_ms)
                 js_set_int(object, "ended", run->state.ended_ms);
@@ -352,7 +358,7 @@ json_t *report_json(const State *state, const Run *run) {
         if (run->state.rollback)
                 js_set(object, "rollback", json_incref(run->state.rollback));
         if (run->state.waiting)
-                js_set(object, "wait", json_incref(run->state.wait));
+                set_shared(object, "wait", run->state.wait);
         if (run->state.end_record)
                 js_set(object, "end", json_incref(run->state.end_record));
         scoped(free_str) char *notes = report_notes(state, run->number);
@@ -364,9 +370,11 @@ json_t *report_json(const State *state, const Run *run) {
 
 char *report_notes(const State *state, unsigned run) {
         scoped(free_str) char *path = state_run_file(state, run, "notes");
-        char *text = NULL;
+        scoped(free_str) char *text = NULL;
         size_t bytes = 0;
-        return file_read_if(path, LIMIT_STATE_FILE, &text, &bytes, NULL) ? text : NULL;
+        if (!file_read_if(path, LIMIT_STATE_FILE, &text, &bytes, NULL) || !text)
+                return NULL;
+        return str_printable(text, true);
 }
 
 bool report_add_note(const State *state, unsigned run, const char *text, Err *err) {

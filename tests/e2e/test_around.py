@@ -138,6 +138,9 @@ def test_a_secret_of_several_lines_and_one_of_the_manifest(make_site):
     site.ok("update", SERVICE, "1.1.0")
     said = site.ok("logs", "--run", "1").out
     assert said.count("[secret]") == 2 and "MIIabc" not in said and "in-clear" not in said, said
+    found = json.loads(site.ok("logs", "--run", "1", options=("--json",)).out)
+    assert found["run"] == 1 and [(part["step"], part["text"].count("[secret]")) for part in found["output"]] == [
+        ("before-backup", 2)]
 
 
 # ---- busy

@@ -122,10 +122,26 @@ def test_durations(shared, text):
 @pytest.mark.parametrize("args", [
     ("rollback", SERVICE, "--revert", "--restore"), ("plan", SERVICE, "1.1.0", "1.0.0"),
     ("update", SERVICE, "--plan", "a", "--plan", "b"), ("report", "1", "--format", "md", "--format", "json"),
+    ("--json", "report", "1", "--format", "html"), ("backup", "restore", SERVICE, "--to", "a\x1bb"),
 ])
 def test_contradicting_flags(shared, args):
     """C-11"""
     refused(shared, *args)
+
+
+@pytest.mark.parametrize("args", [
+    ("plan", SERVICE, "--all"), ("update", SERVICE, "--re"), ("update", SERVICE, "--forc"), ("--js", "status"),
+    ("rollback", SERVICE, "--rev"), ("update", SERVICE, "--wait=1s"), ("update", SERVICE, "--wait", "1s"),
+])
+def test_abbreviated_options(shared, args):
+    """C-11: '--all' is not '--allow-downgrade', although getopt would take it for that."""
+    assert "write it in full" in refused(shared, *args, options=())
+
+
+def test_values_that_look_like_options(shared):
+    """C-11: what an option takes as its value is no option, and is not looked at as one."""
+    assert "is not a duration" in refused(shared, "update", SERVICE, "--wait-lock", "--all")
+    assert "is not a duration" in refused(shared, "update", SERVICE, "--wait-lock=--all")
 
 
 @pytest.mark.parametrize("args", [("update", "--plan"), ("rollback", "--to"), ("lock", "-m"), ("logs", "--lines"),

@@ -500,3 +500,18 @@ def test_a_remote_that_names_a_bundle(make_site):
         site.ok("update", SERVICE, "1.1.0")
         assert other.seen == []
     site.assert_whole(version="1.1.0")
+
+
+def test_a_run_that_died_before_it_began(make_site):
+    """J-02: a journal without a record is a run that never was; to look at it is no error of the program."""
+    site = make_site([Release("1.0.0")], manifest=NO_MIGRATIONS)
+    directory = site.state / "runs" / "1"
+    directory.mkdir(parents=True)
+    (directory / "journal").write_bytes(b"")
+    (directory / "notes").write_bytes(b"- note\x1b[31m \xff\n")
+    for words, options in ((["show", "1"], ()), (["show", "1"], ("--json",)), (["report", "1"], ()), (["runs"], ()),
+                           (["report", "1", "--format", "html"], ()), (["report", "1", "--format", "json"], ()),
+                           (["status"], ()), (["runs"], ("--json",)), (["resume", "1"], ())):
+        done = site.belay(*words, options=options)
+        assert done.code in (0, 1, 6), (words, done)
+        assert "\x1b" not in done.out + done.err and "\ufffd" not in done.out

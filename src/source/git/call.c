@@ -163,6 +163,9 @@ static const struct {
                 "question."},
         {"unable to access", ERR_REMOTE, "the remote cannot be reached",
                 "Check the network and the address."},
+        {"git-lfs: ", ERR_TOOL,
+                "the version keeps files in Git LFS, and git-lfs does not work here",
+                "Install git-lfs, or try by hand as the owner of the checkout: git lfs pull."},
         {"early EOF", ERR_REMOTE, "the connection broke off", "Try again."},
         {"the remote end hung up", ERR_REMOTE, "the connection broke off", "Try again."},
         {"unable to find remote helper", ERR_REFUSED, "git has no helper for this kind of address",
@@ -173,9 +176,26 @@ static const struct {
         {"is corrupt", ERR_TOOL, "objects are damaged", "Look with: git fsck."},
 };
 
+enum { LINES_READ = 8, LINES_SHOWN = 3 };
+
+/* Its last lines, without the advice behind which git hides what is wrong. */
+static char *words_of(const ChildResult *result) {
+        static const char *const advice[] = {"Please make sure you have the correct access rights",
+                "and the repository exists."};
+        scoped(free_str) char *text = child_last_lines(result, LINES_READ);
+        scoped(strv_freep) Strv lines = strv_split(text, '\n'), left = NULL;
+        for (size_t i = 0; lines && lines[i]; i++)
+                if (lines[i][0] && !str_equal(lines[i], advice[0]) &&
+                        !str_equal(lines[i], advice[1]))
+                        strv_add(&left, lines[i]);
+        size_t n = strv_count(left);
+        scoped(free_str) char *last =
+                n ? strv_join(left + (n > LINES_SHOWN ? n - LINES_SHOWN : 0), "\n") : str_copy("");
+        return repo_redact(last);
+}
+
 static bool call_failed(const RepoCall *call, const ChildResult *result, Err *err) {
-        scoped(free_str) char *lines = child_last_lines(result, 3);
-        scoped(free_str) char *said = repo_redact(lines);
+        scoped(free_str) char *said = words_of(result);
         for (size_t i = 0; i < COUNT_OF(causes); i++) {
                 if (!result->err || !strstr(result->err, causes[i].says))
                         continue;

@@ -552,6 +552,8 @@ static const Case lacking[] = {
         {"maintain", BASE "maintain: {}\n", ":5:1: this build has no 'maintain'"},
         {"Y19 itself", BASE "requires: { succeeded_on: notes }\n",
                 ":5:27: \"requires.succeeded_on\" names this very service"},
+        {"Y21 a password", BASE "strategy: http://u:hunter2@h/\n",
+                ":5:11: \"strategy\" cannot be \"http://u:[secret]@h/\""},
         {"Y19 after", BASE "after: [notes]\n", ":5:1: this build has no 'after'"},
         {"notify", BASE "notify:\n", ":5:1: this build has no 'notify'"},
 };

@@ -13,7 +13,6 @@
 
 #include "base/own.h"
 #include "base/str.h"
-#include "manifest/startup.h"
 #include "manifest/startup_parts.h"
 #include "platform/file.h"
 
@@ -231,6 +230,12 @@ static const Case cases[] = {
                         {"shopd", ELF, 0755}},
                 "./shopd", NULL},
         {"not UTF-8", {{"Procfile", "web: ./\xff\n", 0644}}, NULL, NULL},
+        {"a byte order mark",
+                {{"package.json", "\xef\xbb\xbf{\"scripts\":{\"start\":\"node s.js\"}}", 0644},
+                        {"s.js", "", 0644}},
+                "node|s.js", NULL},
+        {"a program's name of two lines", {{"a\nb", "#!/bin/sh\n", 0755}}, NULL, NULL},
+        {"a program's name with a variable", {{"${version}", "#!/bin/sh\n", 0755}}, NULL, NULL},
 };
 
 static void test_directories(void **unused) {
@@ -285,6 +290,32 @@ static void test_files_that_are_none(void **unused) {
         remove_dir(NULL);
 }
 
+/* A link of the project that leads out of it says nothing of the project, and may lead to what is secret. */
+static void test_links_that_lead_out(void **unused) {
+        (void)unused;
+        scoped(startup_done) Startup start = {0};
+        make_dir(NULL);
+        put("shop/server", "#!/bin/sh\n", 0755);
+        put("shop/etc/Procfile", "web: ./server --inside\n", 0644);
+        put("secret", "web: ./server --outside\n", 0600);
+        scoped(free_str) char *shop = path_join(dir, "shop");
+        scoped(free_str) char *git = path_join(shop, ".git");
+        scoped(free_str) char *app = path_join(shop, "app");
+        scoped(free_str) char *link = path_join(shop, "Procfile");
+        scoped(free_str) char *within = path_join(shop, "app/Procfile");
+        assert_int_equal(mkdir(git, 0755), 0);
+        assert_int_equal(mkdir(app, 0755), 0);
+        assert_int_equal(symlink("../secret", link), 0);
+        assert_int_equal(symlink("../etc/Procfile", within), 0);
+        assert_null(startup_text(shop, "Procfile"));
+        assert_true(startup_find(shop, &start));
+        scoped(free_str) char *text = shown(&start);
+        scoped(free_str) char *inside = startup_text(app, "Procfile");
+        remove_dir(NULL);
+        assert_string_equal(text, "./server");
+        assert_string_equal(inside, "web: ./server --inside\n");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_lines),
@@ -293,6 +324,7 @@ int main(void) {
                 cmocka_unit_test(test_directories),
                 cmocka_unit_test(test_a_package_manager_that_is_not_here),
                 cmocka_unit_test(test_files_that_are_none),
+                cmocka_unit_test(test_links_that_lead_out),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

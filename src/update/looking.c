@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/own.h"
+#include "manifest/value.h"
 #include "model/envfile.h"
 #include "model/value.h"
 #include "platform/file.h"
@@ -70,8 +71,7 @@ static void add_process_secrets(const Service *service, Looking *looking) {
         const ProcessSpec *process = &service->process;
         for (size_t i = 0; i < process->n_environment; i++) {
                 const Pair *pair = &process->environment[i];
-                if (strlen(pair->value) >= 4 &&
-                        setting_is_secret(&service->configuration, pair->name))
+                if (strlen(pair->value) >= 4 && name_is_secret(pair->name))
                         strv_add(&looking->secrets, pair->value);
         }
 }

@@ -315,7 +315,7 @@ bool preflight_migrations(World *world, const Looking *looking, MigrationList *r
 
 /* Each is a step of the plan, which is one record of the journal. */
 static void look_at_pending(World *world, Preflight *preflight) {
-        enum { STEP_BYTES = 150, PLAN_BYTES = LIMIT_JOURNAL_RECORD / 4 * 3 };
+        enum { STEP_BYTES = 115, PLAN_BYTES = LIMIT_JOURNAL_RECORD - 12 * 1024 };
         size_t pending = 0, compatible = 0, bytes = 0;
         for (size_t i = 0; i < preflight->migrations.n; i++) {
                 const Migration *one = &preflight->migrations.items[i];

@@ -177,6 +177,24 @@ def test_a_secret_of_the_manifest_is_one_by_any_name(make_site):
     assert not any(salt in text for text in outputs)
 
 
+def test_a_secret_in_clear_in_the_manifest_is_shown_nowhere_else(make_site):
+    """validate warns of it; what its value is stands in no report. An address that is no secret does."""
+    script = {"say.sh": "echo token is t0ps3cret-words; exit 3\n"}
+    site = make_site([Release("1.0.0"), Release("1.1.0", behaviour="bad-health", files=script)])
+    site.manifest["runtime"]["process"]["environment"] = {"API_TOKEN": "t0ps3cret-words", "BASE_URL": "http://127.0.0.1"}
+    site.manifest["hooks"] = {"after-start": ["sh", "say.sh"]}
+    site.write_manifest()
+    site.start()
+    result = site.belay("update", SERVICE, "1.1.0")
+    assert result.code == 3 and "token is [secret]" in result.err, result
+    kept = [path.read_text(errors="replace") for path in (site.state / "runs" / "1").rglob("*")
+            if path.is_file() and path.name != "belay.yaml"]
+    assert not any("t0ps3cret-words" in text for text in kept)
+    site.manifest.pop("hooks")
+    site.write_manifest()
+    assert "http://127.0.0.1" in site.belay("update", SERVICE, "1.1.0").err
+
+
 def test_ctrl_c_at_any_moment_ends_at_one_version(make_site):
     site = make_site([Release("1.0.0"), Release("1.1.0", migrations={"01_a.sql": "CREATE TABLE extra (n);"})])
     site.save()

@@ -105,3 +105,11 @@ def test_a_service_that_cannot_be_looked_at_is_told_in_json_too(make_site):
     told = json.loads(result.out)
     assert result.code == 2 and told[0]["manifest"] == str(manifest)
     assert told[0]["error"]["exit"] == 2 and told[0]["error"]["message"] in result.err
+
+
+def test_more_migrations_than_one_run_can_journal(make_site):
+    site = make_site([Release("1.0.0"), Release("1.1.0", migrations={f"{i:03}.sql": "SELECT 1;" for i in range(450)})])
+    site.start()
+    found = reasons_of(site, "plan", SERVICE, code=6)
+    assert [r["code"] for r in found] == ["migrations"] and "450 migrations" in found[0]["message"]
+    assert "in between" in found[0]["clear"] and site.runs() == []

@@ -262,7 +262,7 @@ static void a_taken_port_names_who_has_it(void **context) {
         }),
                 3000);
         assert_false(start(world, "1.0.0", &err));
-        assert_int_equal(err.code, ERR_ANSWER_NO);
+        assert_int_equal(err.code, ERR_IN_USE);
         assert_non_null(strstr(err.message, pid));
         assert_non_null(strstr(err.message, text));
         kill(squatter, SIGKILL);

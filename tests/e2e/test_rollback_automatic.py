@@ -1,5 +1,7 @@
 """What the manifest says of going back: whether it happens by itself, and what the old version can read."""
+import contextlib
 import json
+import socket
 
 import pytest
 
@@ -110,3 +112,31 @@ def test_a_clock_set_forward_does_not_take_what_this_run_has_kept(make_site):
     assert kept.exists() and set(writer.acknowledged) <= site.rows_live() | site.rows_in_salvage()
     # It was a wrong time only for that run; as old as it says it is, it goes.
     assert "salvage-2-data" in site.ok("backup", "prune", "notes").out and not kept.exists()
+
+
+def test_a_port_that_another_took_is_not_the_versions_fault(make_site):
+    """It goes back, and the version may be tried again without a word once the port is free."""
+    site = make_site([Release("1.0.0"), Release("1.1.0")], manifest={"hooks": {"after-quiesce": ["sleep", "0.3"]}})
+    site.start()
+    child = site.belay_start("update", "notes", "v1.1.0")
+    taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+    def is_ours():
+        with contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", site.port))
+            taken.listen()
+            return True
+        return False
+
+    def start_has_failed():
+        return any(kind == "FAILED" and payload["step"] == "start" for kind, payload in site.journal())
+
+    with taken:
+        wait_until(is_ours, 30, every=0.001, what="the port between the two versions")
+        wait_until(start_has_failed, 30, what="a start that fails")
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 3 and f"port {site.port} is taken by" in err, (out, err)
+    assert "remembered as bad" not in out
+    site.assert_whole(version="1.0.0")
+    site.ok("update", "notes", "v1.1.0")

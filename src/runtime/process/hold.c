@@ -86,7 +86,7 @@ static bool port_is_free(const Keeper *keeper, Err *err) {
         scoped(port_holder_done) PortHolder holder = {0};
         if (port == 0 || !port_find_holder(port, &holder))
                 return true;
-        err_fail(err, ERR_ANSWER_NO, "port %u is taken by %s", port, holder.text);
+        err_fail(err, ERR_IN_USE, "port %u is taken by %s", port, holder.text);
         return err_hint(
                 err, "End that process or give the service another port, then start it again.");
 }

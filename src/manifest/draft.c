@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "manifest/startup_parts.h"
 
 enum { COMMENT_WIDTH = 96, NAME_MAX_BYTES = 63 };
 
@@ -49,7 +50,9 @@ void draft_done(Draft *draft) {
 
 /* -- values ----------------------------------------------------------------------------------- */
 
-bool draft_text_ok(const char *text) { return str_is_printable(text); }
+bool draft_text_ok(const char *text) {
+        return str_is_printable(text) && !strstr(text, BYTE_ORDER_MARK);
+}
 
 char *draft_service_name(const char *text) {
         Str name = {0};

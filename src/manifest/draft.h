@@ -66,7 +66,7 @@ char *draft_write(const Draft *draft);     /* owned */
 json_t *draft_reasons(const Draft *draft); /* [{"key","value","why"}]; new reference */
 /* Lower-case letters, digits and hyphens out of any text; NULL when nothing of it can stay. Owned. */
 char *draft_service_name(const char *text);
-/* Text that YAML and a manifest can hold: UTF-8 without control characters. */
+/* Text that YAML and a manifest can hold: UTF-8 without control characters and byte order marks. */
 bool draft_text_ok(const char *text);
 /* One value as YAML, quoted where it has to be; owned. */
 char *draft_scalar(const char *text);

@@ -112,11 +112,11 @@ void startup_entry_port(const char *directory, Startup *start) {
         str_replace_owned(&start->port_why, str_format("%s names it", start->entry));
 }
 
-/* What cannot be written into a manifest is no command: bytes that are not UTF-8, line ends. */
+/* What cannot be written into a manifest is no command: bytes that are not UTF-8, a byte order mark. */
 static bool can_be_written(const Startup *start) {
         for (char *const *word = start->command; word && *word; word++) {
                 scoped(free_str) char *printable = str_printable(*word, true);
-                if (strcmp(printable, *word) != 0)
+                if (strcmp(printable, *word) != 0 || strstr(*word, BYTE_ORDER_MARK))
                         return false;
         }
         const char *program = start->command ? start->command[0] : NULL;

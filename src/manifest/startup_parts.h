@@ -4,6 +4,8 @@
 
 #include "manifest/startup.h"
 
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
+
 /* One way to find out: true when it filled `ret`. */
 typedef bool StartupFinder(const char *directory, Startup *ret);
 

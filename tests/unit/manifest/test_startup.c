@@ -229,6 +229,8 @@ static const Case cases[] = {
                 {{"package.json", "{\"scripts\":{\"start\":\"cross-env A=1\"}}", 0644},
                         {"shopd", ELF, 0755}},
                 "./shopd", NULL},
+        {"a byte order mark, which no manifest may hold",
+                {{"Procfile", "web: ./s \xEF\xBB\xBFx\n", 0644}}, NULL, NULL},
         {"not UTF-8", {{"Procfile", "web: ./\xff\n", 0644}}, NULL, NULL},
         {"a byte order mark",
                 {{"package.json", "\xef\xbb\xbf{\"scripts\":{\"start\":\"node s.js\"}}", 0644},

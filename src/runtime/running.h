@@ -46,6 +46,8 @@ void running_list_done(RunningList *list);
 /* Living processes that work in `directory` or below it, or were started there and went elsewhere since; Belay's own
  * left out. */
 bool running_find(const char *directory, RunningList *ret, Err *err);
+/* Those whose program or script lies in there, and that were started elsewhere: `cd /; node /srv/shop/server.js`. */
+bool running_find_elsewhere(const char *directory, RunningList *ret, Err *err);
 /* The process that serves: of those that listen the one started first, or the process of the same program
  * that it is a worker of. Borrowed; NULL: none listens. */
 const Running *running_serving(const RunningList *list);

@@ -141,12 +141,31 @@ static bool find_checkout(Init *init, Err *err) {
         return git()->look(found[0], &init->look, err);
 }
 
+/* A process that was started from another place is another start than a manifest of this one makes. */
+static bool note_elsewhere(Init *init, Err *err) {
+        scoped(running_list_done) RunningList list = {0};
+        if (!running_find_elsewhere(init->place, &list, err))
+                return false;
+        const Running *process = running_serving(&list);
+        scoped(free_str) char *words = process ? strv_join(process->argv, " ") : NULL;
+        scoped(free_str) char *shown = words ? str_printable(words, false) : NULL;
+        if (process)
+                strv_addf(&init->draft.notes,
+                        "Process %d serves and is of this directory (%.60s), but was started in "
+                        "'%s'. It was not asked and cannot be taken over: end it before `belay "
+                        "start`, or start it in '%s' and run `belay init` again.",
+                        (int)process->id.pid, shown, process->directory, init->place);
+        return true;
+}
+
 /* What serves says where the service is, better than any file. */
 static bool place_of_running(Init *init, Err *err) {
         if (!running_find(init->place, &init->list, err))
                 return false;
         init->running = running_serving(&init->list);
-        if (!init->running || strcmp(init->running->directory, init->place) == 0)
+        if (!init->running)
+                return note_elsewhere(init, err);
+        if (strcmp(init->running->directory, init->place) == 0)
                 return true;
         str_replace_owned(&init->place, str_copy(init->running->directory));
         init->draft.directory_why = str_format(

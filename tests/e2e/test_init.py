@@ -108,19 +108,21 @@ COMPILED = {"shopd.c": SHOPD, ".gitignore": "*.o\n/shopd\npage.h\nbelay.yaml\n",
                         "page.h: VERSION\n\tsed 's/.*/#define VERSION \"&\"/' VERSION > page.h\n"}
 
 
-def test_a_compiled_server_that_works_elsewhere_is_taken_over_and_updated(make_project):
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_compiled_server_that_works_elsewhere_is_taken_over_and_updated(make_project, inside):
     project = make_project(COMPILED, name="shopd")
     # Not made yet: nothing here is the service, least of all a script for another system.
     assert "If `make` makes the program" in project.belay("init", code=6).stderr
     subprocess.run(["make", "-s", "shopd"], cwd=project.app, check=True, timeout=60)
-    (project.dir / "pages").mkdir()
-    hand = project.serve("./shopd", project.port, project.dir / "pages")
+    pages = project.app / "pages" if inside else project.dir / "pages"
+    pages.mkdir()
+    hand = project.serve("./shopd", project.port, pages)
     made = json.loads(project.belay("--json", "init").stdout)
     assert made["running"]["pid"] == hand.pid and made["running"]["can_be_adopted"]
     manifest = project.manifest()
-    assert manifest["runtime"]["process"]["command"] == ["./shopd", "${port}", str(project.dir / "pages")]
+    assert manifest["runtime"]["process"]["command"] == ["./shopd", "${port}", "pages" if inside else str(pages)]
     assert manifest["source"]["git"] == {"build": ["make", "shopd"], "artifacts": ["shopd"]}
-    assert "backup" not in manifest
+    assert manifest.get("backup") == ({"contents": [{"path": "pages"}]} if inside else None)
     project.belay("add")
     assert "not restarted" in project.belay("start", "shopd").stdout
     assert hand.poll() is None
@@ -152,6 +154,17 @@ def test_the_page_that_the_first_one_leads_to_is_asked(make_project, to, url, st
     assert {key: check["http"].get(key) for key in ("url", "status")} == {"status": None, **wanted}
     project.belay("add")
     assert "not restarted" in project.belay("start", "shop").stdout
+
+
+def test_a_server_that_was_started_elsewhere_is_named(make_project):
+    project = make_project(SHAPES["procfile"][0])
+    hand = project.run("python3", project.app / "srv.py", cwd=project.dir, PORT=str(project.port), PWD=str(project.dir))
+
+    def is_named():
+        (project.app / "belay.yaml").unlink(missing_ok=True)
+        return f"Process {hand.pid} serves and is of this directory" in project.belay("init").stderr
+    wait_until(is_named, what="a note of it")
+    assert "cannot be taken over" in project.comments()
 
 
 def test_a_script_that_left_its_directory_is_known_by_the_shell_that_started_it(make_project):

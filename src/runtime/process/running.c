@@ -217,17 +217,31 @@ static char *start_by_shell(const Running *process) {
         return NULL;
 }
 
+/* "python3 srv.py" with no srv.py where it works: it was started elsewhere. */
+static bool lacks_its_script(const Running *process) {
+        const char *word = process->argv[1];
+        scoped(free_str) char *path = word ? path_join(process->directory, word) : NULL;
+        return word && word[0] != '-' && word[0] != '/' && !file_exists(path);
+}
+
 /* Servers go to their pages or to "/" once they run: then the place that counts is where they were started. */
 static bool lies_in(const char *directory, Running *process) {
-        if (path_holds(directory, process->directory))
-                return true;
+        bool works_there = path_holds(directory, process->directory);
         scoped(free_str) char *start = start_by_program(process);
-        if (!start)
+        if (!start && (!works_there || lacks_its_script(process)))
                 start = start_by_shell(process);
         if (!start || !path_holds(directory, start))
-                return false;
+                return works_there;
         str_replace_owned(&process->directory, TAKE(start));
         return true;
+}
+
+/* What it executes lies there, and it neither works nor was started there. */
+static bool only_executes(const char *directory, Running *process) {
+        bool there = process->program && path_holds(directory, process->program);
+        for (size_t i = 0; i < 3 && !there && process->argv[i]; i++)
+                there = process->argv[i][0] == '/' && path_holds(directory, process->argv[i]);
+        return there && !lies_in(directory, process);
 }
 
 /*
@@ -248,7 +262,9 @@ static uid_t started_as(const Running *process, uid_t now) {
         return str_equal(environment_get(process->environment, "HOME"), "/root") ? 0 : now;
 }
 
-static bool read_one(pid_t pid, const char *directory, Running *ret) {
+typedef bool ProcessFits(const char *directory, Running *process);
+
+static bool read_one(pid_t pid, const char *directory, ProcessFits *fits, Running *ret) {
         Running process = {.directory = link_of(pid, "cwd")};
         ProcessStat stat;
         struct stat owner;
@@ -260,7 +276,7 @@ static bool read_one(pid_t pid, const char *directory, Running *ret) {
                 process.environment = block_of(pid, "environ");
         }
         if (!process.argv || !process_identify(pid, &process.id) ||
-                !process_stat_read(pid, &stat) || !lies_in(directory, &process) ||
+                !process_stat_read(pid, &stat) || !fits(directory, &process) ||
                 is_belays(process.program) || lstat(path, &owner) < 0) {
                 running_done(&process);
                 return false;
@@ -273,7 +289,7 @@ static bool read_one(pid_t pid, const char *directory, Running *ret) {
         return true;
 }
 
-bool running_find(const char *directory, RunningList *ret, Err *err) {
+static bool find(const char *directory, ProcessFits *fits, RunningList *ret, Err *err) {
         scoped(running_list_done) RunningList list = {0};
         scoped(listening_ports_done) ListeningPorts listening = {0};
         scoped(free_str) char *real = file_real(directory);
@@ -286,7 +302,7 @@ bool running_find(const char *directory, RunningList *ret, Err *err) {
                 uint64_t pid = 0;
                 Running process;
                 if (!str_to_uint(at->d_name, INT32_MAX, &pid) || (pid_t)pid == getpid() ||
-                        !read_one((pid_t)pid, real, &process))
+                        !read_one((pid_t)pid, real, fits, &process))
                         continue;
                 read_descriptors(&listening, &process);
                 process.holder = find_holder(&process);
@@ -295,6 +311,14 @@ bool running_find(const char *directory, RunningList *ret, Err *err) {
         *ret = list;
         list = (RunningList){0};
         return true;
+}
+
+bool running_find(const char *directory, RunningList *ret, Err *err) {
+        return find(directory, lies_in, ret, err);
+}
+
+bool running_find_elsewhere(const char *directory, RunningList *ret, Err *err) {
+        return find(directory, only_executes, ret, err);
 }
 
 static const Running *find_pid(const RunningList *list, pid_t pid) {

@@ -256,7 +256,6 @@ static void add_release_facts(const World *world, json_t *object) {
 }
 
 static int show_plan(App *app, const World *world, const Plan *plan) {
-        bool is_update = plan->nothing == NULL;
         if (app->json) {
                 json_t *object = plan_to_json(plan);
                 add_release_facts(world, object);
@@ -279,9 +278,11 @@ static int show_plan(App *app, const World *world, const Plan *plan) {
         } else {
                 print_plan(app, world, plan);
         }
+        if (plan->nothing)
+                return 0;
         if (is_blocked(plan))
                 return reasons_exit_status(&plan->reasons);
-        return is_update && has(app, OPT_EXIT_CODE) ? 10 : 0;
+        return has(app, OPT_EXIT_CODE) ? 10 : 0;
 }
 
 int verb_plan(App *app) {

@@ -148,8 +148,9 @@ json_t *path_request(const Run *run) {
         if (!path_rest(run))
                 return NULL;
         Options options = options_from_json(js_get(run->state.plan, "options"));
-        /* Both were about where the way began. */
+        /* These were about where and when the way began; windows hold for each of its updates. */
         options.reinstall = options.fix = false;
+        options.at_ms = 0;
         options.wait_lock_ms =
                 options.wait_lock_ms > NEXT_WAITS_MS ? options.wait_lock_ms : NEXT_WAITS_MS;
         json_t *request = json_object();

@@ -329,8 +329,11 @@ static bool prepare_new(Runner *runner, Err *err) {
                 return false;
         runner->world.options = options;
         runner->world.after_run = (unsigned)js_int(runner->request, "after", 0);
-        return take_locks(runner, options.wait_lock_ms, err) && still_on_the_way(runner, err) &&
-               make_plan(runner, err) && plan_ok(&runner->plan, err) && check_plan_id(runner, err);
+        if (!take_locks(runner, options.wait_lock_ms, err) || !still_on_the_way(runner, err) ||
+                !make_plan(runner, err))
+                return false;
+        /* What keeps an update from being begun is in nobody's way when there is nothing to do. */
+        return runner->plan.nothing || (plan_ok(&runner->plan, err) && check_plan_id(runner, err));
 }
 
 static int run_new(Runner *runner) {

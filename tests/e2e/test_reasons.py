@@ -113,3 +113,14 @@ def test_more_migrations_than_one_run_can_journal(make_site):
     found = reasons_of(site, "plan", SERVICE, code=6)
     assert [r["code"] for r in found] == ["migrations"] and "450 migrations" in found[0]["message"]
     assert "in between" in found[0]["clear"] and site.runs() == []
+
+
+def test_a_lock_is_in_nobodys_way_when_there_is_nothing_to_do(make_site):
+    site = make_site([Release("1.0.0")])
+    site.start()
+    site.ok("lock", SERVICE, "-m", "stocktaking")
+    for verb in ("plan", "update"):
+        assert "is at 1.0.0" in site.ok(verb, SERVICE).out
+        assert "is at 1.0.0" in json.loads(site.ok(verb, SERVICE, options=JSON).out)["nothing_to_do"]
+    site.publish(Release("1.1.0"))
+    assert [r["code"] for r in reasons_of(site, "update", SERVICE, code=5)] == ["locked"]

@@ -288,3 +288,11 @@ def test_a_way_that_is_cancelled_while_it_goes_on(way_site):
     wait_until(lambda: not [p for p in site.processes() if p.command.endswith(" runner")], what="the runners' end")
     assert site.version() == ("1.6.0" if result.code == 0 else "2.1.0")
     assert "damaged" not in site.ok("runs", SERVICE).out and "nothing to resume" in site.ok("resume").out
+
+
+def test_the_time_that_a_person_named_is_that_of_the_first(way_site):
+    """Whether a window is open is asked for each of its updates, when it begins."""
+    site = way_site()
+    site.ok("update", SERVICE, "2.1.0", "--accept-breaking", "--at", "1s")
+    assert "at_ms" in site.journal(1)[0][1]["options"] and "at_ms" not in site.journal(2)[0][1]["options"]
+    assert site.version() == "2.1.0"

@@ -181,6 +181,13 @@ static bool is_its_own(
                !(filed && strcmp(filed, value) == 0);
 }
 
+/* The port stands in one place of a manifest. Owned. */
+static char *value_of(const Draft *draft, const char *name, const char *value) {
+        scoped(free_str) char *port = str_format("%u", draft->port);
+        bool is_port = draft->port && str_ends(name, "PORT") && strcmp(value, port) == 0;
+        return is_port ? str_copy("${port}") : literal(value);
+}
+
 static void take_setting(Init *init, const char *name, const char *value, Strv *secrets) {
         Draft *draft = &init->draft;
         if (name_is_secret(name) || value_has_password(value) || strlen(value) > VALUE_MAX ||
@@ -193,10 +200,10 @@ static void take_setting(Init *init, const char *name, const char *value, Strv *
         for (size_t i = 0; i < draft->n_environment; i++) {
                 if (strcmp(draft->environment[i].name, name) != 0)
                         continue;
-                str_replace_owned(&draft->environment[i].value, literal(value));
+                str_replace_owned(&draft->environment[i].value, value_of(draft, name, value));
                 return;
         }
-        Pair pair = {str_copy(name), literal(value)};
+        Pair pair = {str_copy(name), value_of(draft, name, value)};
         PUSH(draft->environment, draft->n_environment, pair);
 }
 

@@ -56,7 +56,7 @@ def test_one_that_runs_is_asked_and_taken_over(make_project, shape):
     project = make_project(files)
     commands = {"python-package": ["python3", "-m", "shop"], "executable": ["./shopd"]}
     hand = project.serve(*commands.get(shape, ["python3", "srv.py"]), PORT=str(project.port), SHOP_MODE="slow",
-                         SHOP_KEY="hidden-value")
+                         SHOP_KEY="hidden-value", SHOP_PORT=str(project.port), SHOP_SIZE=str(project.port))
     made = json.loads(project.belay("--json", "init").stdout)
     assert made["running"]["pid"] == hand.pid and made["running"]["can_be_adopted"]
     manifest = project.manifest()
@@ -65,7 +65,8 @@ def test_one_that_runs_is_asked_and_taken_over(make_project, shape):
                                             "json": {".app.version": "${version}"}}}]
     assert manifest["backup"]["contents"] == [{"path": "data"}]
     # Its settings are kept, but for what may be secret: that is named and nothing more.
-    assert manifest["runtime"]["process"]["environment"]["SHOP_MODE"] == "slow"
+    assert manifest["runtime"]["process"]["environment"] == {
+        "SHOP_MODE": "slow", "SHOP_PORT": "${port}", "SHOP_SIZE": str(project.port)}
     text = (project.app / "belay.yaml").read_text()
     assert "SHOP_KEY" in text and "hidden-value" not in text
     assert stat.S_IMODE((project.app / "belay.yaml").stat().st_mode) == 0o600

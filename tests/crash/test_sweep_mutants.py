@@ -22,6 +22,14 @@ def test_three_mutants_are_found():
     assert int(re.search(r"(\d+) of \d+ found", run("--ci")).group(1)) >= 3
 
 
+def test_every_patch_fits():
+    """Also those that only the long run tries."""
+    stale = [patch.stem for patch in PATCHES if subprocess.run(
+        ["patch", "-p1", "--dry-run", "-s", "-f", "-i", str(patch)], cwd=MUTANTS.parent.parent, capture_output=True,
+        check=False).returncode]
+    assert stale == []
+
+
 @pytest.mark.long
 def test_every_mutant_is_found():
     assert f"{len(PATCHES)} of {len(PATCHES)} found" in run()

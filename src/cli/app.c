@@ -120,9 +120,15 @@ void app_print_json(App *app, json_t *owned) {
 }
 
 int app_finish_output(int status) {
+        static bool told;
+        errno = 0;
         if (fflush(stdout) == 0 && !ferror(stdout))
                 return status;
-        fprintf(stderr, "belay: standard output could not be written: %s\n", errno_text(errno));
+        /* An earlier write failed, as a rule, and why is not known any more. */
+        if (!told)
+                fprintf(stderr, "belay: standard output could not be written%s%s\n",
+                        errno ? ": " : "", errno ? errno_text(errno) : "");
+        told = true;
         return status ? status : 1;
 }
 

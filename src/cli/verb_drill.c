@@ -61,6 +61,8 @@ int verb_drill(App *app) {
         const struct sigaction action = {.sa_handler = on_signal};
         (void)sigaction(SIGINT, &action, NULL);
         (void)sigaction(SIGTERM, &action, NULL);
+        /* Nobody reads any more (`| head`): it ends, and takes its copies along. */
+        (void)sigaction(SIGPIPE, &action, NULL);
         if (!app->json && !app->quiet)
                 printf("%s: an update is made on copies of it, and killed at each of its steps.\n",
                         world.service->name);

@@ -75,6 +75,16 @@ def test_a_drill_that_is_killed_itself(site):
     assert not list(site.state.glob("drill-*"))
 
 
+def test_a_drill_that_nobody_reads_leaves_nothing(site):
+    """As with `belay drill | head -1`: it ends at its next line, and takes the copies along."""
+    child = site.belay_start("drill", SERVICE)
+    assert "an update is made on copies" in child.stdout.readline()
+    child.stdout.close()
+    said = child.stderr.read()
+    assert child.wait(120) == 130 and said.count("standard output could not be written") == 1, said
+    nothing_left(site)
+
+
 def test_what_cannot_be_copied_has_no_drill(site):
     with open(site.app / ".env", "a", encoding="utf-8") as env:
         env.write("QUEUE=amqp://queue\n")

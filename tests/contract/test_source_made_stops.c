@@ -1,4 +1,5 @@
 /* The contract of a source that makes something of a version, stopped at every point: nothing is in between. */
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,19 +33,24 @@ static bool act_with_fault(
         World *w, Act which, const Release *to, const json_t *facts, const char *rule) {
         pid_t pid = fork();
         if (pid == 0) {
+                (void)signal(SIGSEGV, SIG_DFL); /* cmocka would go on with its tests in here */
                 fault_set(rule);
                 _exit(act(w, which, to, facts, NULL) ? 0 : 3);
         }
         int status = 0;
         assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+                fail_msg("%s: ended by signal %d", rule, WTERMSIG(status));
         assert_true(process_sweep("BELAY_RUN", w->at.mark, 0, clock_now_ms() + SWEEP_MS, NULL));
         return status != 0;
 }
 
-static void all_as_before(World *w, const char *before) {
+static void all_as_before(World *w, const char *rule, const char *before) {
         cleanup(w, NULL);
         nothing_left(w);
         scoped(free_str) char *after = snapshot(w);
+        if (!str_equal(before, after))
+                print_message("after %s:\n%s\n", rule, after);
         same_picture(before, after);
 }
 
@@ -83,7 +89,7 @@ static bool try_point(World *w, Act which, const char *rule, bool forward, const
         }
         if (facts && which != ACT_CLEANUP)
                 whole_way(w, &to, facts, forward && which != ACT_UNPLACE, rule);
-        all_as_before(w, before);
+        all_as_before(w, rule, before);
         return stopped;
 }
 

@@ -352,8 +352,9 @@ void same_picture(const char *before, const char *after) {
 }
 
 void nothing_left(World *w) {
-        static const char *const names[] = {".git/index.lock", ".git/HEAD.lock", ".git/belay",
-                "../state/services/notes/place-7.txt"};
+        scoped(free_str) char *list =
+                str_format("../state/services/notes/place-%s.txt", w->at.mark);
+        const char *const names[] = {".git/index.lock", ".git/HEAD.lock", ".git/belay", list};
         for (size_t i = 0; i < COUNT_OF(names); i++) {
                 scoped(free_str) char *path = in_work(w, names[i]);
                 if (file_exists(path))

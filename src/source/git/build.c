@@ -86,7 +86,7 @@ static bool say_failed(
 /* Started by nobody's shell: what a login shell adds to PATH is not there. */
 static bool say_not_started(char *const *environment, const char *name, Err *err) {
         const char *path = environment_get(environment, "PATH");
-        if (err->code != ERR_TOOL)
+        if (!err || err->code != ERR_TOOL)
                 return false;
         err_context(err, "%s", name);
         return err_hint(err,

@@ -338,16 +338,29 @@ static bool home_remove_if_empty(const Repo *repo, Err *err) {
         return !failed || err_fail_errno(err, ERR_IO, errno, "removing '%s'", home);
 }
 
+/* First it is no release any more, then its files go: after a death between two of them nobody could tell it from
+ * a whole one, or from somebody's own. NULL: what such a death has left. */
+static bool release_remove(const Repo *repo, const char *path, Err *err) {
+        scoped(free_str) char *home = home_dir(repo);
+        scoped(free_str) char *aside = path_join(home, ".removing");
+        repo_become(repo);
+        bool ok = tree_remove(aside, err) &&
+                  (!path || !file_exists(path) ||
+                          (file_rename(path, aside, err) && tree_remove(aside, err)));
+        repo_resign(repo);
+        return ok && (!path || worktree_forget(repo, path, err));
+}
+
 static bool sweep(const Repo *repo, const char *const *keep, size_t n, Err *err) {
         scoped(free_str) char *home = home_dir(repo);
         scoped(free_str) char *current = current_path(repo);
         scoped(strv_freep) Strv paths = NULL;
-        if (!worktree_list(repo, home, &paths, err))
+        if (!release_remove(repo, NULL, err) || !worktree_list(repo, home, &paths, err))
                 return false;
         for (size_t i = 0; paths && paths[i]; i++) {
                 bool wanted = false;
                 if (!is_wanted(repo, paths[i], keep, n, &wanted, err) ||
-                        (!wanted && !worktree_remove(repo, paths[i], err)))
+                        (!wanted && !release_remove(repo, paths[i], err)))
                         return false;
         }
         repo_become(repo);

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import time
 
 import pytest
@@ -16,6 +17,17 @@ COMMAND = ("python3", "srv.py")
 FAMILY = '''
 import os, subprocess, sys
 subprocess.Popen(["/bin/sh", "-c", "exec sleep 3600"], start_new_session=True, env={"PATH": "/usr/bin:/bin"})
+''' + SERVER
+
+
+# The same, when it is asked for it.
+LATER = '''
+import os, subprocess, threading, time
+def wait():
+    while not os.path.exists("spawn"):
+        time.sleep(0.02)
+    subprocess.Popen(["/bin/sh", "-c", "exec sleep 3600"], start_new_session=True, env={"PATH": "/usr/bin:/bin"})
+threading.Thread(target=wait, daemon=True).start()
 ''' + SERVER
 
 
@@ -65,6 +77,25 @@ def test_its_crash_is_seen_and_it_is_started_again(project):
     wait_until(project.answer, what="the service after its crash")
     now = start(project)
     assert now["pid"] != hand.pid and now["running"] and not now["adopted"]
+
+
+def test_what_it_starts_later_goes_with_it_when_it_crashes(make_project, monkeypatch):
+    monkeypatch.setenv("BELAY_LOG_LIMIT", "1000000 50")         # the keeper looks every 50 ms
+    project = make_project({**FILES, "srv.py": LATER})
+    shell = project.serve("sh", "-c", "python3 srv.py; true", PORT=str(project.port))
+    known(project)
+    main = start(project)["pid"]
+    (project.app / "spawn").touch()
+    wait_until(lambda: sleepers(project), what="the child")
+    child = sleepers(project)[0].pid
+    record = next((project.dir / "state").glob("services/*/keeper.json"))
+    wait_until(lambda: child in [m["pid"] for m in json.loads(record.read_text()).get("members", [])], 20,
+               what="the keeper's note of it")
+    (project.app / "spawn").unlink()
+    os.kill(main, signal.SIGKILL)
+    shell.wait(timeout=10)
+    wait_until(project.answer, 30, what="the service after its crash")
+    assert not sleepers(project)
 
 
 @pytest.mark.parametrize("keeper_dies", [False, True], ids=["", "keeper killed"])

@@ -38,7 +38,10 @@ static void members_forget(KeeperRecord *record) {
 static void members_note(Keeper *keeper) {
         KeeperRecord *record = &keeper->record;
         scoped(family_done) Family family = {0};
-        const FamilyQuery query = {.main = &record->main, .mark = keeper->mark};
+        const FamilyQuery query = {.main = &record->main,
+                .mark = keeper->mark,
+                .known = record->members,
+                .n_known = record->n_members};
         if (!record->adopted || !family_find(&query, &family, NULL))
                 return;
         members_forget(record);
@@ -347,8 +350,13 @@ void hold_exited(Keeper *keeper) {
         keeper_save(keeper);
 }
 
-/* A log that cannot be rotated is tried again, but not for ever. */
+/* A log that cannot be rotated is tried again, but not for ever. And what an adopted program has started meanwhile is
+ * noted: its crash comes without a warning. */
 static void rotate(Keeper *keeper, int64_t now) {
+        size_t before = keeper->record.n_members;
+        members_note(keeper);
+        if (keeper->record.n_members != before)
+                keeper_save(keeper);
         bool ok = log_rotate(keeper->log_path, &keeper->log_limits, NULL, NULL);
         keeper->rotate_failures = ok ? 0 : keeper->rotate_failures + 1;
         keeper->rotate_at = keeper->rotate_failures > ROTATE_FAILURES_MAX

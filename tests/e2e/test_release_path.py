@@ -1,5 +1,7 @@
 """Required stops, gone through; breaking, guides and settings as release data names them."""
 import json
+import os
+import shutil
 import time
 
 import pytest
@@ -296,3 +298,20 @@ def test_the_time_that_a_person_named_is_that_of_the_first(way_site):
     site.ok("update", SERVICE, "2.1.0", "--accept-breaking", "--at", "1s")
     assert "at_ms" in site.journal(1)[0][1]["options"] and "at_ms" not in site.journal(2)[0][1]["options"]
     assert site.version() == "2.1.0"
+
+
+def test_a_remote_that_goes_away_is_no_missing_way(way_site):
+    """It answers once, what 2.1.0 is, and then not any more: that is exit 1, and not that there is no way."""
+    site = way_site()
+    tools, count = site.dir / "tools", site.dir / "asked"
+    tools.mkdir()
+    (tools / "git").write_text(f"""#!/bin/sh
+case " $* " in *" ls-remote "*)
+    echo x >> {count}
+    [ $(wc -l < {count}) -le 1 ] || {{ echo "fatal: Could not read from remote repository." >&2; exit 128; }} ;;
+esac
+exec {shutil.which("git")} "$@"
+""")
+    (tools / "git").chmod(0o755)
+    result = site.belay("plan", SERVICE, "2.1.0", "--accept-breaking", env={"PATH": f"{tools}:{os.environ['PATH']}"})
+    assert result.code == 1 and "no-way" not in result.out + result.err, result

@@ -97,7 +97,7 @@ static bool has_room(const World *world, RehearsalPlan *plan, Err *err) {
         if (!disk_free(world->state->root, &there, err))
                 return false;
         /* The backup of this run may lie on the same disk. */
-        if (str_starts(world_store(world), world->state->root))
+        if (path_holds(world->state->root, world_store(world)))
                 needed += world->backup_plan.store_needs;
         if (needed <= there)
                 return true;

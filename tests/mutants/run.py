@@ -69,7 +69,8 @@ def limited(command, where, environment=None):
         os.killpg(child.pid, 9)
         child.communicate()
         return False, "it did not end"
-    said = [line for line in out.splitlines() if re.search(r", \S.*: |figure: |[Ee]rror: ", line)]
+    said = [line for line in out.splitlines() if re.search(r"^E  ", line)]     # of pytest
+    said += [line for line in out.splitlines() if re.search(r", \S.*: |figure: |[Ee]rror: ", line)]
     return child.returncode == 0, said[0] if said else f"exit status {child.returncode}"
 
 

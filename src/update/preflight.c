@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "config/config.h"
 #include "model/environment.h"
+#include "platform/file.h"
 #include "update/around.h"
 #include "update/backups.h"
 #include "update/choose.h"
@@ -339,6 +340,41 @@ static void look_at_pending(World *world, Preflight *preflight) {
                         "%zu migrations are pending, more than one run can journal", pending);
 }
 
+/* A database that a version brings with it comes with its files; with releases it lies in one that is not made yet. */
+static bool comes_with_files(const World *world, const char *database) {
+        const Service *service = world->service;
+        scoped(free_str) char *shared = path_join(service->directory, "shared");
+        scoped(strv_freep) Strv paths = NULL;
+        if (!path_holds(service->directory, database))
+                return false;
+        if (service->git.layout == LAYOUT_RELEASES)
+                return !path_holds(shared, database);
+        const char *inner = database + strlen(service->directory);
+        return !world->source->tree(&world->source_at, &world->to, &paths, NULL) ||
+               strv_contains(paths, inner + strspn(inner, "/"));
+}
+
+/* What is missing is to be found here and not while the service is stopped, where the version would be blamed.
+ * What a script or a person comes before, they may make. */
+static void look_at_databases(const World *world, Preflight *preflight) {
+        for (size_t i = 0; !world->options.no_migrations && i < preflight->migrations.n; i++) {
+                const Migration *one = &preflight->migrations.items[i];
+                const char *database = one->spec->database;
+                if (!migration_pending(one) || one->spec->after_start)
+                        continue;
+                if (one->spec->kind != MIGRATION_SQL)
+                        return;
+                if (!database || file_exists(database) || comes_with_files(world, database))
+                        continue;
+                reason_add(&preflight->reasons, REASON_MIGRATIONS, 0,
+                        "Belay makes no database: a wrong path would go unnoticed. Start the "
+                        "service once, or make an empty file.",
+                        "the database '%s' of the migration '%s' does not exist", database,
+                        one->title);
+                return;
+        }
+}
+
 static bool look_at_migrations(World *world, Preflight *preflight, Err *err) {
         preflight->points += 2;
         if (!world->service->n_migrations)
@@ -351,6 +387,7 @@ static bool look_at_migrations(World *world, Preflight *preflight, Err *err) {
                 !take_refusal(preflight, REASON_MIGRATION_CHANGED, err))
                 return false;
         look_at_pending(world, preflight);
+        look_at_databases(world, preflight);
         return true;
 }
 

@@ -1,5 +1,9 @@
 """What somebody is told who was not there when it happened: status and the report name the run and what to type."""
+import contextlib
 import json
+import sqlite3
+
+import pytest
 
 from belaytest import SERVICE, Release, wait_until
 
@@ -36,3 +40,24 @@ def test_service_and_keeper_are_gone(make_site):
     site.ok("start", SERVICE)
     wait_until(site.health, what="a healthy service")
     assert "starts both" not in site.ok("status").out
+
+
+@pytest.mark.parametrize("layout", ["in-place", "releases"])
+def test_a_database_that_is_not_there_is_found_before_the_stop(make_site, layout):
+    """Else the service would be stopped for it, and the version remembered as bad for a path in the manifest."""
+    site = make_site([Release("1.0.0"), Release("1.1.0", migrations={"02_tag.sql": "CREATE TABLE tag (n);"})])
+    if layout == "releases":
+        site.manifest["source"]["git"].update(layout="releases", shared=["data"])
+        (site.app / "shared" / "data").mkdir(parents=True)
+    site.manifest["migrations"][0]["sql"]["database"] = "data/other.db"
+    site.write_manifest()
+    site.start()
+    for verb in ("plan", "update"):
+        result = site.belay(verb, SERVICE, "1.1.0")
+        assert result.code == 6 and "data/other.db' of the migration '02_tag.sql' does not exist" in result.out + result.err
+        assert "[migrations]" in result.out + result.err
+    assert not site.runs() and site.version() == "1.0.0"
+    with contextlib.closing(sqlite3.connect(next(site.app.glob("shared/data")) / "other.db" if layout == "releases"
+                                            else site.app / "data" / "other.db")) as db:
+        db.execute("CREATE TABLE t (n)")
+    assert "does not exist" not in site.belay("plan", SERVICE, "1.1.0").out

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,9 +209,16 @@ static void keep_owner_bits(void) {
         (void)umask(was & (mode_t)~S_IRWXU);
 }
 
+/* A limit of file sizes (ulimit -f) is to be an error of a write, like a full disk, and no sudden death. What is
+ * started gets every signal's own meaning back. */
+static void survive_limits(void) {
+        (void)sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+}
+
 int app_main(int argc, char **argv) {
         open_standard_streams();
         keep_owner_bits();
+        survive_limits();
         scoped(app_done) App app = {0};
         if (argc < 1)
                 return 2;

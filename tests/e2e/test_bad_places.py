@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -63,6 +64,23 @@ def test_what_cannot_be_read_is_no_backup(make_site):
     assert site.version() == "1.1.0"
     assert as_user("rollback", SERVICE).returncode == 0
     assert site.version() == "1.0.0"
+
+
+def test_a_limit_of_file_sizes_is_an_error_like_a_full_disk(site):
+    """ulimit -f: no death without a word, nothing left behind; without the limit all is as before."""
+    def limited(*args):
+        return site.belay(*args, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+
+    result = limited("backup", "create", SERVICE)
+    assert result.code == 1 and "backing up notes" in result.err, result
+    assert site.leftovers() == []
+    assert limited("status").code == 0
+    # Its journal cannot grow either: whoever cannot write that down stops there, before anything was touched.
+    result = limited("update", SERVICE, "1.1.0")
+    assert result.code == 7 and "interrupted" in result.err and site.version() == "1.0.0", result
+    assert site.belay("resume").code == 3
+    site.ok("update", SERVICE, "1.1.0")
+    site.assert_whole(version="1.1.0")
 
 
 def test_a_file_that_may_not_be_changed(site):

@@ -223,6 +223,25 @@ static void local_changes_are_refused(void **state) {
         assert_true(holds(w->work, "app.txt", "mine\n"));
 }
 
+/* What git was told not to look at is a person's all the same. */
+static void hidden_local_changes_are_refused(void **state) {
+        World *w = *state;
+        static const char *const flags[] = {"--assume-unchanged", "--skip-worktree"};
+        put(w->work, "app.txt", "mine\n");
+        for (size_t i = 0; i < COUNT_OF(flags); i++) {
+                GIT(w->work, "update-index", flags[i], "app.txt");
+                scoped(release_done) Release to = resolve(w, "1.1.0");
+                scoped(err_clear) Err err = {0};
+                assert_false(w->source->fetch(&w->at, &to, &err));
+                assert_int_equal(err.code, ERR_REFUSED);
+                assert_non_null(strstr(err.message, "app.txt"));
+                assert_true(finds(w, &to, "local-changes", FINDING_REFUSAL));
+                assert_true(holds(w->work, "app.txt", "mine\n"));
+                GIT(w->work, "update-index", "--no-assume-unchanged", "--no-skip-worktree",
+                        "app.txt");
+        }
+}
+
 static void deleted_tracked_file_is_a_local_change(void **state) {
         World *w = *state;
         scoped(free_str) char *path = in_work(w, "app.txt");
@@ -520,6 +539,7 @@ int main(void) {
                 TEST(rights_are_kept),
                 TEST(clean_checkout_has_no_finding),
                 TEST(local_changes_are_refused),
+                TEST(hidden_local_changes_are_refused),
                 TEST(deleted_tracked_file_is_a_local_change),
                 TEST(untracked_env_is_not_overwritten),
                 TEST(configuration_is_let_be),

@@ -302,6 +302,16 @@ static void look_at_modules(const ChangeList *list, SourceFindings *findings) {
                                 "Belay does not move submodules; update this service by hand.");
 }
 
+/* What a person keeps in such a file would be gone without a word. */
+static bool look_at_hidden(
+        const Repo *repo, const ChangeList *list, SourceFindings *findings, Err *err) {
+        scoped(strv_freep) Strv hidden = NULL;
+        if (!stage_hidden(repo, list, &hidden, err))
+                return false;
+        preflight_add_paths(findings, "local-changes", STAGE_HIDDEN, hidden, STAGE_HIDDEN_HINT);
+        return true;
+}
+
 static bool look_at_target(
         const Repo *repo, const Release *to, SourceFindings *findings, Err *err) {
         scoped(repo_head_done) RepoHead head = {0};
@@ -320,6 +330,7 @@ static bool look_at_target(
                 return true;
         if (!change_list_diff(repo, head.commit, to->reference, &list, err) ||
                 !stage_in_the_way(repo, &list, &paths, err) ||
+                !look_at_hidden(repo, &list, findings, err) ||
                 !preflight_disks(repo, &list, findings, err))
                 return false;
         look_at_modules(&list, findings);

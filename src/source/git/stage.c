@@ -12,6 +12,8 @@
 #include "platform/fault.h"
 #include "platform/file.h"
 
+enum { HIDDEN_AT_ONCE = 500 };
+
 char *stage_dir(const Repo *repo, const char *part) {
         const char *mark = repo->context->mark ? repo->context->mark : "0";
         return part ? str_format("%s/belay/%s/%s", repo->dir, mark, part)
@@ -123,6 +125,37 @@ bool stage_in_the_way(const Repo *repo, const ChangeList *list, Strv *ret, Err *
                         strv_add(&found, p->path);
         }
         *ret = TAKE(found);
+        return true;
+}
+
+/* Files of which git was told not to look whether they were changed ("h", "s": assume-unchanged; "S":
+ * skip-worktree; git-ls-files(1)), among those from `at` on. */
+static bool add_hidden(
+        const Repo *repo, const ChangeList *list, size_t at, Strv *hidden, Err *err) {
+        const char *args[HIDDEN_AT_ONCE + 4] = {"ls-files", "-v", "--"};
+        scoped(child_result_done) ChildResult result = {0};
+        size_t n = 3;
+        for (size_t i = at; i < list->n && i < at + HIDDEN_AT_ONCE; i++)
+                if (list->items[i].old_mode)
+                        args[n++] = list->items[i].path;
+        RepoCall call = {.args = args, .what = "looking for files that git does not look at"};
+        if (n == 3)
+                return true;
+        if (!repo_call(repo, &call, &result, err))
+                return false;
+        scoped(strv_freep) Strv lines = strv_split(result.out ? result.out : "", '\n');
+        for (size_t i = 0; lines && lines[i]; i++)
+                if (strchr("hsS", lines[i][0]) && lines[i][0] && lines[i][1] == ' ')
+                        strv_add(hidden, lines[i] + 2);
+        return true;
+}
+
+bool stage_hidden(const Repo *repo, const ChangeList *list, Strv *ret, Err *err) {
+        scoped(strv_freep) Strv hidden = NULL;
+        for (size_t at = 0; at < list->n; at += HIDDEN_AT_ONCE)
+                if (!add_hidden(repo, list, at, &hidden, err))
+                        return false;
+        *ret = TAKE(hidden);
         return true;
 }
 
@@ -305,6 +338,12 @@ static bool refuse_changes(const Repo *repo, Err *err) {
                        "Commit or stash them, or undo them with git checkout.", err);
 }
 
+static bool refuse_hidden(const Repo *repo, const ChangeList *list, Err *err) {
+        scoped(strv_freep) Strv hidden = NULL;
+        return stage_hidden(repo, list, &hidden, err) &&
+               refuse_paths(hidden, STAGE_HIDDEN, STAGE_HIDDEN_HINT, err);
+}
+
 static bool sync_stage(const Repo *repo, Err *err) {
         scoped(free_str) char *dir = stage_dir(repo, NULL);
         scoped(free_str) char *above = path_dirname(dir);
@@ -343,7 +382,7 @@ static bool lay_out(const Repo *repo, const RepoHead *head, const Release *to, E
         if (!wipe(repo, err) || !make_dirs(repo, err) ||
                 !change_list_diff(repo, head->commit, to->reference, &list, err) ||
                 !refuse_modules(&list, err) || !refuse_obstacles(repo, &list, err) ||
-                !write_both(repo, head, to, &list, err))
+                !refuse_hidden(repo, &list, err) || !write_both(repo, head, to, &list, err))
                 return false;
         repo_become(repo);
         bool ok = finish_files(repo, &list, &clean, err);

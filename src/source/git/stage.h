@@ -23,5 +23,11 @@ char *stage_dir(const Repo *repo, const char *part); /* part may be NULL; owned 
 bool stage_local_changes(const Repo *repo, Strv *ret, Err *err);
 /* Of the files that are new in the list: those for which something lies there already. */
 bool stage_in_the_way(const Repo *repo, const ChangeList *list, Strv *ret, Err *err);
+/* Those of the list of which git was told not to look whether they were changed. */
+bool stage_hidden(const Repo *repo, const ChangeList *list, Strv *ret, Err *err);
+#define STAGE_HIDDEN "the new version changes files of which git was told not to see local changes"
+#define STAGE_HIDDEN_HINT                                                                          \
+        "`git update-index --no-assume-unchanged --no-skip-worktree FILE` shows them; commit, "    \
+        "stash or undo them then."
 
 #endif

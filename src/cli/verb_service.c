@@ -1,6 +1,7 @@
 /* start, stop, restart, verify; and what verbs that touch a service share. */
 #include "cli/verbs.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -92,6 +93,17 @@ bool start_wait(const World *world, const LogPlace *place, Err *err) {
                check_reference(world, &world->from, err);
 }
 
+/* A lost terminal or a Ctrl-C between stop and start would leave the service down: it is heard when what was
+ * stopped has been started again. */
+static void hear_signals(bool hear) {
+        static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+        sigset_t set;
+        sigemptyset(&set);
+        for (size_t i = 0; i < COUNT_OF(ending); i++)
+                sigaddset(&set, ending[i]);
+        (void)sigprocmask(hear ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
 /* What runs already as it would be started is taken over as it is. */
 static bool start(const World *world, Adopted *ret_adopted, Err *err) {
         LogPlace place = {0};
@@ -100,7 +112,9 @@ static bool start(const World *world, Adopted *ret_adopted, Err *err) {
                 return false;
         if (ret_adopted->done)
                 return check_reference(world, &world->from, err);
-        return start_begin(world, &place, err) && start_wait(world, &place, err);
+        bool begun = start_begin(world, &place, err);
+        hear_signals(true);
+        return begun && start_wait(world, &place, err);
 }
 
 /* Where it was started by hand, its words go on going where they went. */
@@ -199,6 +213,7 @@ int verb_restart(App *app) {
                 !adopt_running(&world, &adopted, &err))
                 return app_fail(app, &err);
         adopted_done(&adopted);
+        hear_signals(false);
         if (!stop(&world, &forced, &err) || !start(&world, &adopted, &err))
                 return app_fail(app, &err);
         return say_runs(app, &world, "runs again");

@@ -4,6 +4,8 @@ import pathlib
 import signal
 import time
 
+import pytest
+
 from belaytest import Release, SERVICE, git, wait_until
 
 WATCH = {"monitor": {"for": "20s", "every": "50ms"}}
@@ -312,3 +314,19 @@ def test_a_damaged_record_of_versions_does_not_stop_the_way_back(make_site):
     (site.state / "services" / SERVICE / "installed.json").write_text("{broken")
     result = site.belay("update", SERVICE, "1.2.0")
     assert result.code == 3 and site.version() == "1.1.0", result
+
+
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGINT], ids=["terminal-lost", "ctrl-c"])
+def test_a_restart_that_is_left_in_the_middle_starts_again(make_site, how):
+    """Between stop and start nobody else would."""
+    site = make_site([Release("1.0.0", behaviour="ignore-term")], manifest={"stop": {"timeout": "1s"}})
+    site.start()
+    before, = site.servers()
+    child = site.belay_start("restart", SERVICE)
+    record = site.state / "services" / SERVICE / "keeper.json"
+    wait_until(lambda: json.loads(record.read_text())["wanted"] == "stopped", 10, what="a stop that has begun")
+    child.send_signal(how)
+    child.communicate(timeout=30)
+    wait_until(site.health, 10, what="the service, started again")
+    now, = site.servers()
+    assert now != before

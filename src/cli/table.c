@@ -1,5 +1,6 @@
 #include "cli/table.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/own.h"
@@ -12,7 +13,9 @@ size_t text_width(const char *text) {
 }
 
 void table_add_owned(Table *table, char *cell) {
-        strv_push(&table->cells, cell ? cell : str_copy(""));
+        /* A cell is one line of text, whatever the name in it holds. */
+        scoped(free_str) char *text = cell;
+        strv_push(&table->cells, text ? str_printable(text, false) : str_copy(""));
 }
 
 void table_add(Table *table, const char *cell) {

@@ -35,7 +35,8 @@ static void print_json(json_t *owned) {
 
 static void print_text(char *owned) {
         scoped(free_str) char *text = owned;
-        fputs(text, stdout);
+        scoped(free_str) char *clean = str_printable(text, true);
+        fputs(clean, stdout);
 }
 
 /* -- what runs add up to -- */

@@ -91,8 +91,9 @@ static void print_record(const Record *record) {
         json_t *error = js_get(record->payload, "error");
         const char *text = error ? js_str(error, "message") : js_str(record->payload, "text");
         const char *state = js_str(record->payload, "state");
-        if (text)
-                printf("  %s", text);
+        scoped(free_str) char *clean = text ? str_printable(text, true) : NULL;
+        if (clean)
+                printf("  %s", clean);
         if (state)
                 printf("  %s", state);
         putchar('\n');

@@ -107,17 +107,20 @@ def test_killed_while_it_is_copied(site):
     site.ok("update", SERVICE, "1.1.0", env={"BELAY_FAULT_TRACE": trace})
     points = copy_points(site, trace)
     assert len(points) > 20, points
+    died = 0
     for point in points[::len(points) // 4]:
         site.reset()
         site.start()
         result = site.belay("update", SERVICE, "1.1.0", env={"BELAY_FAULT": f"runner:die:{point}",
                                                              "BELAY_NO_KEEPER_RESUME": "1"})
-        assert result.code != 0, point
+        died += result.code == 7
+        assert result.code in (0, 7), (point, result)       # 0: what a run passes differs by a point or two
         assert site.belay("resume").code in (0, 9), point
         site.assert_whole(version="1.1.0")
         copies = kept(site, "second")
-        # A backup of after the update that had no copy yet was made again.
-        assert [name.split("-")[1] for name in copies] == ["1.0.0", "1.1.0"], (point, copies)
+        # One of after the update is made again when its step was cut off, with or without its copy.
+        assert {name.split("-")[1] for name in copies} == {"1.0.0", "1.1.0"}, (point, copies)
         assert set(copies) <= set(kept(site, "first"))
         for name in copies:
             site.ok("backup", "verify", SERVICE, name, "--store", site.dir / "second")
+    assert died >= 3

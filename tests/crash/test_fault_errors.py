@@ -14,11 +14,7 @@ SECONDS = {UPDATE: 40, FAILS: 30, ROLLBACK: 15, RESTORE: 10}
 
 @pytest.mark.parametrize("scenario", list(SECONDS), ids=lambda scenario: scenario.name.replace(" ", "-"))
 def test_every_call_fails_once(scenario):
-    site = crashlib.prepared(scenario)
-    try:
-        points = crashlib.trace(site, scenario)
-    finally:
-        site.close()
+    points = crashlib.points_of(scenario)
     rules = []
     for n, (call, _) in enumerate(points, 1):
         rules += [f"runner:error:{n}:{error}" for error in (["ETIMEDOUT", "EAGAIN"] if call == "spawn" else ["ENOSPC", "EIO"])]

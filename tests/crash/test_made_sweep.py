@@ -10,9 +10,6 @@ from madelib import MadeSite, ReleasesSite
 
 SECONDS = 20
 
-
-
-
 MADE = dataclasses.replace(UPDATE, name="update with artifacts", kind=MadeSite)
 FIRST = dataclasses.replace(UPDATE, name="first release", kind=ReleasesSite)
 BACK = dataclasses.replace(ROLLBACK, name="release and back", kind=ReleasesSite)
@@ -23,11 +20,7 @@ def ids(scenario):
 
 
 def sweep(scenario, seconds, least):
-    site = crashlib.prepared(scenario)
-    try:
-        points = crashlib.trace(site, scenario)
-    finally:
-        site.close()
+    points = crashlib.points_of(scenario)
     rules = crashlib.evenly(crashlib.deaths(points), SEED)
     results = crashlib.in_parallel(
         rules, lambda: crashlib.prepared(scenario),

@@ -23,11 +23,7 @@ def ids(scenario):
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=ids)
 def test_a_death_at_every_point(scenario):
-    site = crashlib.prepared(scenario)
-    try:
-        points = crashlib.trace(site, scenario)
-    finally:
-        site.close()
+    points = crashlib.points_of(scenario)
     rules = crashlib.evenly(crashlib.deaths(points), SEED)
     final = set(random.Random(SEED).sample(rules, len(rules) // 5))
     results = crashlib.in_parallel(
@@ -40,11 +36,7 @@ def test_a_death_at_every_point(scenario):
 
 def test_a_death_at_every_point_of_a_rehearsal():
     """Only what the rehearsal adds: from its first point to that of what follows it."""
-    site = crashlib.prepared(REHEARSED)
-    try:
-        points = crashlib.trace(site, REHEARSED)
-    finally:
-        site.close()
+    points = crashlib.points_of(REHEARSED)
     its_own = [n for n, (_, detail) in enumerate(points, 1) if "/rehearsal" in detail or detail == "the rehearsal"]
     first, last = its_own[0] - 3, its_own[-1] + 3
     rules = crashlib.evenly(crashlib.deaths(points[first - 1:last], first), SEED)
@@ -58,11 +50,7 @@ def test_a_death_at_every_point_of_a_rehearsal():
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=ids)
 def test_a_death_with_the_keepers_own_resume(scenario):
     """After ARM nobody has to type anything: the keeper finishes the run, and the command follows it to its end."""
-    site = crashlib.prepared(scenario)
-    try:
-        points = crashlib.trace(site, scenario)
-    finally:
-        site.close()
+    points = crashlib.points_of(scenario)
     rules = crashlib.evenly(crashlib.deaths(points), SEED)
     results = crashlib.in_parallel(
         rules if LONG else rules[:12], lambda: crashlib.prepared(scenario),
@@ -73,11 +61,7 @@ def test_a_death_with_the_keepers_own_resume(scenario):
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=ids)
 def test_a_second_death_in_the_recovery(scenario):
     """Pairs: the runner dies, and what recovers dies as well; a sample of all pairs."""
-    site = crashlib.prepared(scenario)
-    try:
-        points = crashlib.trace(site, scenario)
-    finally:
-        site.close()
+    points = crashlib.points_of(scenario)
     dice = random.Random(SEED)
     firsts = crashlib.evenly(list(crashlib.deaths(points)), SEED)
     # A recovery passes fewer points than the run; where it has ended before the second, that is one death only.

@@ -323,6 +323,15 @@ def trace(site, scenario, env=None, fault=None):
     return [(call, detail) for _, _, call, detail in points]
 
 
+def points_of(scenario):
+    """The same, of a site of its own."""
+    site = prepared(scenario)
+    try:
+        return trace(site, scenario)
+    finally:
+        site.close()
+
+
 def deaths(points, start=1):
     """The rules of every single death at these points."""
     for n, (call, _) in enumerate(points, start):

@@ -30,7 +30,10 @@ static int say_enabled(App *app, const char *name, bool enabled, bool changed) {
         js_set_str(object, "missing", missing);
         app_print_json(app, object);
         if (!app->json)
-                printf("%s is %s%s\n", name, enabled ? "started at boot" : "not started at boot",
+                printf("%s is %s%s\n", name,
+                        !enabled  ? "not started at boot"
+                        : missing ? "to be started at boot"
+                                  : "started at boot",
                         changed ? "" : " already");
         if (missing)
                 fprintf(stderr, "belay: %s\n", missing);

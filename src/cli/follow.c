@@ -225,6 +225,14 @@ static int way_left(Follower *follower) {
         return app_fail(follower->app, &err);
 }
 
+static void hint_plan(const Follower *follower, const char *target, Err *err) {
+        scoped(run_done) Run run = {0};
+        if (run_load(&follower->app->state, follower->what->run, &run, NULL))
+                err_hint(err,
+                        "What was reached stays. `belay plan %s %s` shows the rest of the way.",
+                        run_service(&run), target);
+}
+
 /* Another run follows, or the way ends here and this says why. */
 static int take_next(Follower *follower) {
         scoped(err_clear) Err err = {0};
@@ -242,6 +250,8 @@ static int take_next(Follower *follower) {
                 js_str(next, "target"), error);
         if (hint)
                 err_hint(&err, "%s", hint);
+        else
+                hint_plan(follower, js_str(next, "target"), &err);
         return app_fail(follower->app, &err);
 }
 

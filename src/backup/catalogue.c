@@ -104,11 +104,6 @@ static int newest_first(const void *a, const void *b) {
         return strcmp(y->name, x->name);
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                (void)closedir(*dir);
-}
-
 bool backup_list(const char *store, const char *service, BackupList *ret, Err *err) {
         scoped(free_str) char *base = store_service_dir(store, service);
         scoped(backup_list_done) BackupList list = {0};

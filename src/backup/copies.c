@@ -8,11 +8,6 @@
 #include "base/own.h"
 #include "platform/file.h"
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                (void)closedir(*dir);
-}
-
 static bool copy_files(const char *from, const char *to, Err *err) {
         scoped(close_dir) DIR *dir = opendir(from);
         const struct dirent *entry = NULL;

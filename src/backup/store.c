@@ -32,11 +32,6 @@ bool store_prepare(const char *store, const char *service, Err *err) {
                              "Belay and `chmod 700` it.");
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                (void)closedir(*dir);
-}
-
 bool store_locate(const char *store, const char *service, const char *id, char **ret,
         bool *ret_published, Err *err) {
         scoped(free_str) char *base = store_service_dir(store, service);

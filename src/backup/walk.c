@@ -47,11 +47,6 @@ static int by_bytes(const void *a, const void *b) {
         return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                (void)closedir(*dir);
-}
-
 static bool names_in(int dir_fd, const char *path, Strv *ret, Err *err) {
         scoped(strv_freep) Strv names = NULL;
         int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

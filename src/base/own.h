@@ -12,6 +12,7 @@
 #ifndef BELAY_BASE_OWN_H
 #define BELAY_BASE_OWN_H
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -56,6 +57,10 @@ static inline void free_mem(void *p) { free(*(void **)p); }
 static inline void close_fd(int *fd) {
         if (*fd >= 0)
                 (void)close(*fd);
+}
+static inline void close_dir(DIR **dir) {
+        if (*dir)
+                (void)closedir(*dir);
 }
 
 #endif

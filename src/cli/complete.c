@@ -158,11 +158,6 @@ static char *store_of(const Line *line) {
         return str_format("%s/backups/%s", line->app->state.root, line->service);
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 static void offer_backups(const Line *line) {
         if (!line->service || !service_name_ok(line->service))
                 return;

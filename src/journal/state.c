@@ -132,11 +132,6 @@ bool state_save(
 
 /* -- runs --------------------------------------------------------------------------------- */
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 static int by_number(const void *a, const void *b) {
         unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
         return (x > y) - (x < y);

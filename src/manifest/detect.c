@@ -283,14 +283,9 @@ static bool entry_look(Walk *walk, int dir, const char *name, const char *path, 
         return true;
 }
 
-static void dir_close(DIR **dir) {
-        if (*dir)
-                (void)closedir(*dir);
-}
-
 /* Names first, then looks, in the order of names: the same directory gives the same list each time. */
 static bool names_read(Walk *walk, int fd, const char *path, Strv *ret) {
-        scoped(dir_close) DIR *dir = fdopendir(fd);
+        scoped(close_dir) DIR *dir = fdopendir(fd);
         if (!dir) {
                 (void)close(fd);
                 return err_fail_errno(walk->err, ERR_IO, errno, "looking for data in '%s'", path);

@@ -161,11 +161,6 @@ bool registry_find(const char *name, char **ret_path, Err *err) {
         return true;
 }
 
-static void dir_close(DIR **dir) {
-        if (*dir)
-                (void)closedir(*dir);
-}
-
 static int by_name(const void *a, const void *b) {
         return strcmp(((const RegistryEntry *)a)->name, ((const RegistryEntry *)b)->name);
 }
@@ -192,7 +187,7 @@ static bool entry_add(const char *directory, const char *file, Registry *ret, Er
 }
 
 static bool entries_read(const char *directory, Registry *ret, Err *err) {
-        scoped(dir_close) DIR *dir = opendir(directory);
+        scoped(close_dir) DIR *dir = opendir(directory);
         if (!dir && errno == ENOENT)
                 return true;
         if (!dir)

@@ -214,11 +214,6 @@ static bool is_helper(const char *name) {
                strstr(name, "${") || !str_is_printable(name);
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                (void)closedir(*dir);
-}
-
 static void programs_in(const char *directory, const char *below, Strv *ret) {
         scoped(free_str) char *path = path_join(directory, below);
         scoped(close_dir) DIR *dir = opendir(path);

@@ -42,14 +42,9 @@ static void port_usual(Startup *ret, unsigned port, const char *of) {
 
 /* -- Django ----------------------------------------------------------------------------------- */
 
-static void dir_close(DIR **dir) {
-        if (*dir)
-                (void)closedir(*dir);
-}
-
 /* "shop.wsgi" of shop/wsgi.py; owned. */
 static char *wsgi_module(const char *directory) {
-        scoped(dir_close) DIR *dir = opendir(directory);
+        scoped(close_dir) DIR *dir = opendir(directory);
         char *best = NULL;
         for (struct dirent *entry; dir && (entry = readdir(dir));) {
                 scoped(free_str) char *file = str_format("%s/wsgi.py", entry->d_name);
@@ -263,7 +258,7 @@ static bool project_script(const char *directory, Startup *ret) {
 
 /* A package of the directory that can be run: the first by name. */
 static bool package_take(const char *directory, Startup *ret) {
-        scoped(dir_close) DIR *dir = opendir(directory);
+        scoped(close_dir) DIR *dir = opendir(directory);
         scoped(free_str) char *best = NULL;
         for (struct dirent *entry; dir && (entry = readdir(dir));) {
                 scoped(free_str) char *file = str_format("%s/__main__.py", entry->d_name);

@@ -39,11 +39,6 @@ static int give_stream(
         return *ret_copy < 0 ? errno : posix_spawn_file_actions_adddup2(actions, *ret_copy, as);
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 /* Only what was inherited without O_CLOEXEC would leak; it is not known, so all others are closed. */
 static int close_others(posix_spawn_file_actions_t *actions, const Detached *what, int highest) {
         scoped(close_dir) DIR *dir = opendir("/proc/self/fd");

@@ -57,11 +57,6 @@ static bool holds_lock(pid_t pid, const char *number) {
         return file_read_if(path, PROC_BYTES, &text, NULL, NULL) && text && strstr(text, "\nlock:");
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 static bool process_holds(pid_t pid, const struct stat *st) {
         scoped(free_str) char *path = str_format("/proc/%d/fd", (int)pid);
         scoped(close_dir) DIR *dir = opendir(path);

@@ -18,11 +18,6 @@ enum {
         SCAN_PAUSE_MS = 5,
 };
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 /* Whole entries only: "BELAY_RUN=4" is not "BELAY_RUN=44". */
 static bool has_entry(const char *block, size_t bytes, const char *entry) {
         for (size_t at = 0; at < bytes; at += strnlen(block + at, bytes - at) + 1)

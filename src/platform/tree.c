@@ -58,11 +58,6 @@ static void levels_done(Levels *levels) {
         free(levels->all);
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 static bool list_names(int fd, const char *path, Level *level, Err *err) {
         int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         scoped(close_dir) DIR *dir = own < 0 ? NULL : fdopendir(own);

@@ -47,11 +47,6 @@ bool boot_disable(const State *state, const char *service, bool *ret_changed, Er
         return !*ret_changed || file_unlink(path, err);
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 static int by_name(const void *a, const void *b) {
         return strcmp(*(char *const *)a, *(char *const *)b);
 }

@@ -41,11 +41,6 @@ static void table_done(Table *table) {
         free(table->own_program);
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 void family_done(Family *family) {
         free(family->members);
         *family = (Family){0};

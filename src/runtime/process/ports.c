@@ -104,11 +104,6 @@ static bool table_find(const char *path, unsigned port, uid_t *ret_uid, uint64_t
         return false;
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 static bool has_socket(pid_t pid, const char *wanted) {
         scoped(free_str) char *path = str_format("/proc/%d/fd", (int)pid);
         scoped(close_dir) DIR *dir = opendir(path);

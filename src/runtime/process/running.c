@@ -63,11 +63,6 @@ static Strv block_of(pid_t pid, const char *name) {
         return words;
 }
 
-static void close_dir(DIR **dir) {
-        if (*dir)
-                closedir(*dir);
-}
-
 static void add_port(Running *process, unsigned port) {
         for (size_t i = 0; i < process->n_ports; i++)
                 if (process->ports[i] == port)
